@@ -1,0 +1,109 @@
+/**
+ * Reading the extents of an image in pieces, two reads in flight, each extent hashed once.
+ *
+ * Invariants
+ * 1. A piece is at most PIECE_BYTES, from one source, contiguous there and in memory.
+ * 2. When reading ends, by success or failure, no read is left in flight.
+ */
+
+import type { NamedRecord } from './arrangement.js';
+import type { ByteSource, Extent } from './contract.js';
+import { hash, hex } from './integrity.js';
+
+const PIECE_BYTES = 4 * 2 ** 20;
+
+export interface Piece {
+  /** Position of the section or buffer among namedRecords. */
+  readonly record: number;
+  /** Index of the base, or undefined for the image itself. */
+  readonly base: number | undefined;
+  readonly position: number;
+  /** Where in the section or buffer it belongs. */
+  readonly offset: number;
+  readonly length: number;
+  readonly extents: readonly Extent[];
+}
+
+export function* piecesOf(records: readonly NamedRecord[]): Generator<Piece> {
+  for (const [record, { extents }] of records.entries()) {
+    let offset = 0;
+    let piece: (Piece & { length: number; extents: Extent[] }) | undefined;
+    for (const extent of extents) {
+      const { place, length } = extent;
+      const base = place.at === 'base' ? place.base : undefined;
+      const joins =
+        piece !== undefined &&
+        place.at !== 'zero' &&
+        piece.base === base &&
+        place.offset === piece.position + piece.length &&
+        piece.length + length <= PIECE_BYTES;
+      if (piece !== undefined && joins) {
+        piece.extents.push(extent);
+        piece.length += length;
+      } else {
+        if (piece !== undefined) yield piece;
+        piece = place.at === 'zero' ? undefined : { record, base, position: place.offset, offset, length, extents: [extent] };
+      }
+      offset += length;
+    }
+    if (piece !== undefined) yield piece;
+  }
+}
+
+export interface PieceWork {
+  readonly sourceOf: (piece: Piece) => ByteSource;
+  /** Memory of `piece.length` bytes to read into; not used for anything else until `done`. */
+  readonly target: (piece: Piece) => Uint8Array;
+  readonly done: (piece: Piece, bytes: Uint8Array) => void;
+  /** A read that rejected; throws to stop. */
+  readonly failed: (piece: Piece, error: unknown) => void;
+}
+
+interface Flight {
+  readonly piece: Piece;
+  readonly bytes: Uint8Array;
+  readonly read: Promise<{ readonly error?: unknown }>;
+}
+
+/** At most two targets are in use at a time. */
+export async function readPieces(pieces: Iterable<Piece>, work: PieceWork): Promise<void> {
+  let ahead: Flight | undefined;
+  try {
+    for (const piece of pieces) {
+      const bytes = work.target(piece);
+      const read = work.sourceOf(piece).read(bytes, piece.position);
+      const flight: Flight = {
+        piece,
+        bytes,
+        read: read.then(
+          () => ({}),
+          (error: unknown) => ({ error }),
+        ),
+      };
+      const before = ahead;
+      ahead = flight;
+      if (before !== undefined) await land(before, work);
+    }
+    const last = ahead;
+    ahead = undefined;
+    if (last !== undefined) await land(last, work);
+  } finally {
+    await ahead?.read;
+  }
+}
+
+async function land({ piece, bytes, read }: Flight, work: PieceWork): Promise<void> {
+  const outcome = await read;
+  if ('error' in outcome) work.failed(piece, outcome.error);
+  else work.done(piece, bytes);
+}
+
+/** The first extent of a piece whose bytes are not those that were written. */
+export function damagedExtent(piece: Piece, bytes: Uint8Array): { readonly offset: number; readonly length: number } | undefined {
+  let at = 0;
+  for (const { length, hash: expected } of piece.extents) {
+    if (hex(hash(bytes.subarray(at, at + length))) !== expected) return { offset: piece.offset + at, length };
+    at += length;
+  }
+  return undefined;
+}

@@ -1,0 +1,84 @@
+/// <reference lib="es2024.arraybuffer" />
+/// <reference lib="es2024.sharedmemory" />
+/**
+ * Reading an image whole: verified on the way into the memory that is handed out.
+ *
+ * Invariants
+ * 1. Nothing is allocated before the manifest is verified and what it claims is backed by stored bytes or limits.
+ * 2. Every extent is read and hashed once; the first damage ends the reading and is named.
+ * 3. Buffers come back as the kind they were; sections as plain bytes.
+ */
+import { CheckpointError, messageOf } from '../base/errors.js';
+import { arrange, type Gap, namedRecords } from './arrangement.js';
+import { openBases } from './bases.js';
+import type { BufferRecord, ByteSource, ImageContents, ImageRef, Manifest, OpenBase } from './contract.js';
+import { corrupt } from './damage.js';
+import { isZero } from './integrity.js';
+import { type OpenedImage, openImage } from './open.js';
+import { damagedExtent, piecesOf, readPieces } from './pieces.js';
+
+/**
+ * @param expect what the image must be, when that is known from elsewhere
+ * @throws CheckpointError ERR_CKPT_IMAGE_CORRUPT, _INCOMPLETE, _VERSION, _FEATURE, _LIMIT
+ */
+export async function readManifest(source: ByteSource, expect?: ImageRef): Promise<{ manifest: Manifest; manifestHash: string }> {
+  const image = await openImage(source, expect);
+  arrange(image.manifest, image.trailer, source.label);
+  return { manifest: image.manifest, manifestHash: image.manifestHash };
+}
+
+/**
+ * `source` stays open; bases are closed.
+ * @throws CheckpointError as readManifest, ERR_CKPT_BASE_MISSING, ERR_CKPT_MEMORY
+ */
+export async function readImage(source: ByteSource, openBase: OpenBase, expect?: ImageRef): Promise<ImageContents> {
+  const image = await openImage(source, expect);
+  const gaps = arrange(image.manifest, image.trailer, source.label);
+  const bases = await openBases(image, openBase);
+  try {
+    const { sections, buffers } = allocate(image);
+    for (const gap of gaps) await requireZero(source, gap);
+    const records = namedRecords(image.manifest);
+    const memory: readonly ArrayBufferLike[] = [...sections.map((bytes) => bytes.buffer), ...buffers];
+    await readPieces(piecesOf(records), {
+      sourceOf: ({ base }) => (base === undefined ? source : (bases.sources[base] ?? source)),
+      target: (piece) => new Uint8Array(memory[piece.record] ?? new ArrayBuffer(0), piece.offset, piece.length),
+      done: (piece, bytes) => {
+        const found = damagedExtent(piece, bytes);
+        if (found !== undefined) throw corrupt(source.label, records[piece.record]?.name ?? '', damageText(found));
+      },
+      failed: (_, error) => {
+        throw error;
+      },
+    });
+    return { manifest: image.manifest, manifestHash: image.manifestHash, sections, buffers };
+  } finally {
+    await bases.close();
+  }
+}
+
+export function damageText({ offset, length }: { readonly offset: number; readonly length: number }): string {
+  return `bytes ${offset} to ${offset + length} differ from what was written`;
+}
+
+/** @throws CheckpointError ERR_CKPT_IMAGE_CORRUPT when the gap holds anything but zeros */
+export async function requireZero(source: ByteSource, { start, end }: Gap): Promise<void> {
+  const bytes = new Uint8Array(end - start);
+  await source.read(bytes, start);
+  if (!isZero(bytes)) throw corrupt(source.label, 'padding', `expected zeros from ${start} to ${end}, found something else`);
+}
+
+function allocate({ manifest, source }: OpenedImage): { sections: Uint8Array[]; buffers: ArrayBufferLike[] } {
+  try {
+    return { sections: manifest.sections.map(({ length }) => new Uint8Array(length)), buffers: manifest.buffers.map(makeBuffer) };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const message = `read image ${source.label}: not enough memory for its sections and buffers (${messageOf(error)}); give the process more memory`;
+    throw new CheckpointError('ERR_CKPT_MEMORY', message, { path: source.label, cause: error, phase: 'read' });
+  }
+}
+
+function makeBuffer({ kind, length, maxLength }: BufferRecord): ArrayBufferLike {
+  const options = maxLength === undefined ? undefined : { maxByteLength: maxLength };
+  return kind === 'ArrayBuffer' ? new ArrayBuffer(length, options) : new SharedArrayBuffer(length, options);
+}

@@ -1,0 +1,86 @@
+/**
+ * Writing an image: header, sections, buffers, manifest, trailer, in this order and never backwards.
+ *
+ * Invariants
+ * 1. Input memory is neither changed nor kept; what is streamed is in memory for one extent at a time.
+ * 2. The bases of the image are those that its extents refer to, and no others.
+ */
+
+import type {
+  BufferInput,
+  BufferRecord,
+  ByteSink,
+  Extent,
+  ImageInput,
+  Manifest,
+  SectionInput,
+  SectionRecord,
+  StreamedBuffer,
+  WrittenImage,
+} from './contract.js';
+import { ALIGNMENT, makeHeader, makeTrailer, PAGE, TRAILER_BYTES } from './format.js';
+import { hash, hex } from './integrity.js';
+import { encodeManifest } from './manifest-write.js';
+import { Output } from './output.js';
+import { writeRun } from './run.js';
+
+/**
+ * Rejects with what the sink or a streamed part rejects with; TypeError when the head is not plain data, or when a part
+ * is neither bytes nor an extent of zeros or of one of the bases.
+ */
+export async function writeImage(sink: ByteSink, input: ImageInput): Promise<WrittenImage> {
+  const header = makeHeader(input.head.image.id);
+  const out = new Output(sink);
+  await out.write(header);
+  const { bases = [] } = input;
+  const sections: SectionRecord[] = [];
+  for (const { chunks, ...section } of input.sections) {
+    sections.push({ ...section, ...(await writeRun(out, chunks, ALIGNMENT, bases.length)) });
+  }
+  const buffers: BufferRecord[] = [];
+  for (const one of input.buffers) {
+    const { chunks, ...buffer } = one;
+    const stated = lengthOf(one);
+    const run = await writeRun(out, chunks, stated >= PAGE ? PAGE : ALIGNMENT, bases.length);
+    if (run.length !== stated) throw new TypeError(`write image: a buffer of ${stated} bytes was announced, ${run.length} came`);
+    buffers.push({ ...buffer, ...run });
+  }
+  return finish(out, header, withUsedBases({ ...input.head, sections, buffers, bases }));
+}
+
+/** Bytes of a section or buffer that is in memory, or of a buffer that says its length before. */
+export function lengthOf(input: SectionInput | BufferInput | StreamedBuffer): number {
+  return 'length' in input ? input.length : input.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+}
+
+/** Invariant 2. */
+function withUsedBases(manifest: Manifest): Manifest {
+  const used = new Set<number>();
+  for (const { extents } of [...manifest.sections, ...manifest.buffers]) {
+    for (const { place } of extents) if (place.at === 'base') used.add(place.base);
+  }
+  if (used.size === manifest.bases.length) return manifest;
+  const bases = manifest.bases.filter((_, index) => used.has(index));
+  const places = new Map([...used].sort((a, b) => a - b).map((index, position) => [index, position]));
+  const moved = <T extends { readonly extents: readonly Extent[] }>(record: T): T => ({
+    ...record,
+    extents: record.extents.map((extent) => {
+      const { place } = extent;
+      return place.at === 'base' ? { ...extent, place: { ...place, base: places.get(place.base) ?? place.base } } : extent;
+    }),
+  });
+  return { ...manifest, sections: manifest.sections.map(moved), buffers: manifest.buffers.map(moved), bases };
+}
+
+async function finish(out: Output, header: Uint8Array, manifest: Manifest): Promise<WrittenImage> {
+  const bytes = encodeManifest(manifest);
+  const manifestHash = hash(bytes);
+  await out.align(ALIGNMENT);
+  const manifestOffset = out.position;
+  await out.write(bytes);
+  await out.align(ALIGNMENT);
+  const size = out.position + TRAILER_BYTES;
+  await out.write(makeTrailer(header, { manifestOffset, manifestLength: bytes.length, fileLength: size, manifestHash }));
+  await out.flush();
+  return { manifest, manifestHash: hex(manifestHash), size };
+}
