@@ -1,0 +1,115 @@
+/**
+ * Names of images: `names/<name>/<epoch>-<generation>`, whose content is the image's id.
+ *
+ * Invariants
+ * 1. An entry is never overwritten: a name moves by a newer entry, and the highest (epoch, generation) wins.
+ * 2. An entry whose image is not there, or is late, does not count.
+ * 3. The manifest carries the names too, so that an entry lost to a kill can be made again.
+ */
+import { dirname, join } from 'node:path';
+import { isImageName } from '../base/ids.js';
+import type { ImageRef } from '../image/contract.js';
+import type { StoreContext } from './context.js';
+import { makeFolder, putRecord, syncFolder } from './durable.js';
+import { ifPresent, storeError, translated } from './failure.js';
+import { nameEntryPath, parseNameEntry } from './layout.js';
+import { type History, type ImageFile, isLate } from './lineage.js';
+import { parseNameRecord, RECORD_LIMIT } from './records.js';
+import { readRecord } from './source.js';
+
+interface NameEntry {
+  readonly path: string;
+  readonly epoch: number;
+  readonly generation: number;
+}
+
+/** Gives an image a name, durably. @returns the path of the entry */
+export async function addName(store: StoreContext, name: string, ref: ImageRef): Promise<string> {
+  const path = nameEntryPath(store.paths, name, ref);
+  await makeFolder(store.fs, dirname(path));
+  if (await putRecord(store, path, { image: ref.id }, ref.epoch)) return path;
+  const holder = await readName(store, path);
+  if (holder !== ref.id)
+    throw storeError('ERR_CKPT_IO', { operation: 'name', path, phase: 'commit' }, `the entry of ${ref.id}`, `that of ${holder}`);
+  return path;
+}
+
+async function readName(store: StoreContext, path: string): Promise<string | undefined> {
+  const bytes = await readRecord(store.fs, path, RECORD_LIMIT);
+  return bytes === undefined ? undefined : parseNameRecord(bytes, path).image;
+}
+
+async function allNames(store: StoreContext): Promise<string[]> {
+  const { names } = store.paths;
+  const found = await translated({ operation: 'list', path: names }, () => ifPresent(() => store.fs.readdir(names)));
+  return (found ?? []).filter(isImageName).sort();
+}
+
+/** The entries of a name, the one that would win first. */
+async function entriesOf(store: StoreContext, name: string): Promise<NameEntry[]> {
+  const folder = join(store.paths.names, name);
+  const stat = await translated({ operation: 'look at', path: folder }, () => ifPresent(() => store.fs.lstat(folder)));
+  if (stat?.isDirectory() !== true) return [];
+  const files = (await translated({ operation: 'list', path: folder }, () => ifPresent(() => store.fs.readdir(folder)))) ?? [];
+  const entries = files.flatMap((file) => {
+    const place = parseNameEntry(file);
+    return place === undefined ? [] : [{ ...place, path: join(folder, file) }];
+  });
+  return entries.sort((a, b) => b.epoch - a.epoch || b.generation - a.generation);
+}
+
+/** The image that a name stands for (invariants 1, 2). */
+export async function findName(
+  store: StoreContext,
+  name: string,
+  history: History,
+  files: readonly ImageFile[],
+): Promise<ImageFile | undefined> {
+  for (const entry of await entriesOf(store, name)) {
+    const there = files.filter((file) => file.epoch === entry.epoch && file.generation === entry.generation && !isLate(history, file));
+    if (there.length === 0) continue;
+    const id = await readName(store, entry.path);
+    const image = there.find((file) => file.id === id);
+    if (image !== undefined) return image;
+  }
+  return undefined;
+}
+
+/** Each image's current names, by image id. */
+export async function currentNames(
+  store: StoreContext,
+  history: History,
+  files: readonly ImageFile[],
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const names = new Map<string, string[]>();
+  for (const name of await allNames(store)) {
+    const image = await findName(store, name, history, files);
+    if (image !== undefined) names.set(image.id, [...(names.get(image.id) ?? []), name]);
+  }
+  return names;
+}
+
+/** Makes the entries that a kill between commit and name left out. @returns the names that were given */
+export async function repairNamesOf(store: StoreContext, image: ImageRef, names: readonly string[]): Promise<string[]> {
+  const given: string[] = [];
+  for (const name of names.filter(isImageName)) {
+    const path = nameEntryPath(store.paths, name, image);
+    const stat = await translated({ operation: 'look at', path }, () => ifPresent(() => store.fs.lstat(path)));
+    if (stat !== undefined) continue;
+    await addName(store, name, image);
+    given.push(name);
+  }
+  return given;
+}
+
+/** Removes the entries that `matches` picks, durably. */
+export async function removeEntries(
+  store: StoreContext,
+  matches: (place: { epoch: number; generation: number }) => boolean,
+): Promise<void> {
+  for (const name of await allNames(store)) {
+    const gone = (await entriesOf(store, name)).filter(matches);
+    for (const { path } of gone) await translated({ operation: 'remove', path }, () => ifPresent(() => store.fs.unlink(path)));
+    if (gone.length > 0) await syncFolder(store.fs, join(store.paths.names, name));
+  }
+}
