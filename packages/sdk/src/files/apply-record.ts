@@ -1,0 +1,149 @@
+/**
+ * The journal of a put-back: what is going to be done, and that it has begun.
+ *
+ *   apply-<epoch>-<n>       what will be done to which file, and where the bytes that go are to be kept; nothing is done yet
+ *   apply-<epoch>-<n>-go    those bytes are kept and durable, with their hashes; from now on files are changed
+ *
+ * Invariants
+ * 1. Without its `go` nothing was changed, and what was kept is superfluous.
+ * 2. While both are there the put-back is unfinished; it is over when the first record is gone.
+ */
+import { isAbsolute } from 'node:path';
+import { z } from 'zod';
+import type { ImageRef } from '../image/contract.js';
+import type { Journal } from '../store/contract.js';
+
+/** One change of one file, with what undoing it needs. */
+export interface Action {
+  readonly do: 'rewrite' | 'remove' | 'create';
+  readonly path: string;
+  /** The program registered the path; whether it does so in a later start is asked then. */
+  readonly name: string;
+  /** Inode of the file that is changed; undefined for one that is made. */
+  readonly ino: number | undefined;
+  /** The bytes [0, keep) stay, [keep, before) go. */
+  readonly keep: number;
+  readonly before: number;
+  readonly after: number;
+  /** File in `tails/` for the bytes that go; undefined when none go. */
+  readonly tail: string | undefined;
+  readonly mode: number;
+}
+
+interface Intent {
+  readonly epoch: number;
+  readonly source: ImageRef | null;
+  readonly actions: readonly Action[];
+}
+
+export interface KeptTail {
+  readonly file: string;
+  readonly size: number;
+  readonly hash: string;
+}
+
+/** A put-back as the journal tells it. */
+export interface Recorded extends Intent {
+  readonly record: string;
+  /** Undefined while nothing has been changed. */
+  readonly tails: readonly KeptTail[] | undefined;
+}
+
+const bytes = z.int().nonnegative();
+const sideFile = z.string().regex(/^tail-[A-Za-z0-9._-]{1,190}$/);
+const action: z.ZodType<Action> = z
+  .object({
+    do: z.enum(['rewrite', 'remove', 'create']),
+    path: z.string().refine((path) => isAbsolute(path) && !path.includes('\0'), 'expected an absolute path'),
+    name: z.string(),
+    ino: bytes.optional(),
+    keep: bytes,
+    before: bytes,
+    after: bytes,
+    tail: sideFile.optional(),
+    mode: z.int().min(0).max(0o7777),
+  })
+  .transform(({ ino, tail, ...rest }) => ({ ...rest, ino, tail }))
+  .refine(({ keep, before, after }) => keep <= before && keep <= after, 'expected what is kept to be part of both')
+  .refine((change) => (change.do === 'create') === (change.ino === undefined), 'expected an inode of a file that was there');
+const INTENT: z.ZodType<Intent> = z.object({
+  epoch: z.int().positive(),
+  source: z.object({ id: z.string(), epoch: z.int().positive(), generation: bytes }).nullable(),
+  actions: z.array(action),
+});
+const GO = z.object({ tails: z.array(z.object({ file: sideFile, size: bytes, hash: z.string() })) });
+const RECORD = /^apply-([1-9]\d{0,14})-([1-9]\d{0,14})$/;
+
+/** Records what will be done. `actionsOf` is told what tells this record from others. */
+export async function putIntent(
+  journal: Journal,
+  epoch: number,
+  source: ImageRef | null,
+  actionsOf: (record: string) => readonly Action[],
+): Promise<Recorded> {
+  for (let count = 1; ; count++) {
+    const record = `apply-${epoch}-${count}`;
+    const intent: Intent = { epoch, source, actions: actionsOf(`${epoch}-${count}`) };
+    if (await journal.put(record, intent)) return { ...intent, record, tails: undefined };
+  }
+}
+
+export async function putGo(journal: Journal, { record }: Recorded, tails: readonly KeptTail[]): Promise<void> {
+  await journal.put(`${record}-go`, { tails });
+}
+
+/** What earlier lives have not brought to an end, oldest first. What a kill in between has left is tidied up. */
+export async function unfinished({
+  journal,
+  epoch,
+  keepTails,
+}: {
+  readonly journal: Journal;
+  readonly epoch: number;
+  readonly keepTails: boolean;
+}): Promise<Recorded[]> {
+  const files = new Set(await journal.list());
+  const found: Recorded[] = [];
+  for (const file of files) {
+    const [record, ofEpoch] = RECORD.exec(file.replace(/-go$/, '')) ?? [];
+    // What this life is doing itself is no business of this.
+    if (record === undefined || Number(ofEpoch) >= epoch) continue;
+    if (record !== file) {
+      if (!files.has(record)) await removeGo(journal, record, keepTails);
+      continue;
+    }
+    const intent = await journal.read(file, INTENT);
+    if (intent === undefined) continue;
+    const go = await journal.read(`${file}-go`, GO);
+    if (go === undefined) await forgetUnbegun(journal, file, intent);
+    else found.push({ ...intent, record: file, tails: go.tails });
+  }
+  return found.sort((a, b) => a.epoch - b.epoch || countOf(a) - countOf(b));
+}
+
+/** Done: what was cut stays cut. */
+export async function close(journal: Journal, { record }: Recorded, keepTails: boolean): Promise<void> {
+  await journal.remove(record);
+  await removeGo(journal, record, keepTails);
+}
+
+/** Undone, or never begun: every file is as it was, so what was kept is in its place. */
+export async function forget(journal: Journal, { record, actions }: Recorded): Promise<void> {
+  await journal.remove(`${record}-go`);
+  await forgetUnbegun(journal, record, { actions });
+}
+
+async function forgetUnbegun(journal: Journal, record: string, { actions }: Pick<Intent, 'actions'>): Promise<void> {
+  for (const { tail } of actions) if (tail !== undefined) await journal.drop(tail);
+  await journal.remove(record);
+}
+
+async function removeGo(journal: Journal, record: string, keepTails: boolean): Promise<void> {
+  const go = keepTails ? undefined : await journal.read(`${record}-go`, GO);
+  for (const { file } of go?.tails ?? []) await journal.drop(file);
+  await journal.remove(`${record}-go`);
+}
+
+function countOf({ record }: Recorded): number {
+  return Number(RECORD.exec(record)?.[2]);
+}

@@ -1,0 +1,141 @@
+/**
+ * Planning a file that the source image does not record: back to what it was while that source was the newest.
+ *
+ * Invariants
+ * 1. A file is removed only if this run made it, or if it is empty where the run was about to make one.
+ * 2. A file that the program cuts anyway (`w`), only reads, or asked not to be looked after is left as it is.
+ */
+import { dirname } from 'node:path';
+import type { FileStat } from '../base/ports.js';
+import { ifPresent } from '../store/failure.js';
+import { asReadable } from './bytes.js';
+import { hashRange } from './check.js';
+import type { StartContext } from './context.js';
+import type { Baseline, FileDeclaration } from './contract.js';
+import { fileError, onFile } from './failure.js';
+import { type Place, withInspected } from './inspect.js';
+import { planContent } from './plan-content.js';
+import { type Facts, NOTHING, type Outcome } from './plan-types.js';
+import { attemptOn, type Expected, missing, verifyGrown } from './verify.js';
+
+const BY = 'it was before the run wrote to it';
+
+type Present = Extract<Baseline['was'], { kind: 'present' }>;
+
+/** @throws CheckpointError where the file cannot be put back */
+export async function planUnrecorded(declaration: FileDeclaration, place: Place, context: StartContext, facts: Facts): Promise<Outcome> {
+  const { flags, policy } = declaration;
+  if (policy === 'ignore') return NOTHING;
+  const seen = await usable(place, flags !== 'r', context);
+  facts.found = seen !== undefined;
+  if (flags === 'w' || policy === 'volatile') return { ...NOTHING, seen };
+  const baseline = flags === 'r' ? undefined : context.baselines.earliestAfter(declaration, context.source);
+  if (flags === 'r+' && baseline?.was.kind !== 'present' && (baseline !== undefined || seen === undefined))
+    throw notThere(place, flags, seen);
+  if (baseline?.was.kind === 'present') return planPresent(declaration, baseline, baseline.was, place, context, facts);
+  if (baseline?.was.kind === 'absent' && seen !== undefined) return planAbsent(declaration, baseline, seen, place, context, facts);
+  if (flags === 'wx' && seen !== undefined) throw exists(place, seen);
+  if (flags === 'r' && seen === undefined) throw notThere(place, flags, seen);
+  return { ...NOTHING, seen };
+}
+
+/** What lies there, after it could be opened as the program will; a refusal now is better than one half way. */
+async function usable(place: Place, writing: boolean, context: StartContext): Promise<FileStat | undefined> {
+  const seen = await withInspected(context, place, writing, async ({ stat }) => stat);
+  if (seen !== undefined || !writing) return seen;
+  const folder = dirname(place.path);
+  const above = await onFile(attemptOn(place), () => ifPresent(() => context.fileSystem.realpath(folder)));
+  if (above !== undefined) return undefined;
+  throw fileError('ERR_CKPT_FILE_MISSING', attemptOn(place), {
+    expected: `the folder ${folder} to make it in`,
+    found: 'none',
+    remedy: 'make the folder; nothing was changed',
+  });
+}
+
+function notThere(place: Place, flags: string, seen: FileStat | undefined): Error {
+  return fileError('ERR_CKPT_FILE_MISSING', attemptOn(place), {
+    expected: `a file to open with flags '${flags}'`,
+    found: seen === undefined ? 'none' : 'one that was made only after the image',
+    remedy: 'put it there, or let the program make it first; nothing was changed',
+  });
+}
+
+function exists(place: Place, { size }: FileStat): Error {
+  return fileError('ERR_CKPT_FILE', attemptOn(place), {
+    expected: "no file, because flags 'wx' make it",
+    found: `a file of ${size} bytes that this run did not make`,
+    remedy: "take it away, or open it with flags 'w' or 'a'; nothing was changed",
+  });
+}
+
+function planAbsent(
+  declaration: FileDeclaration,
+  { path }: Baseline,
+  seen: FileStat,
+  place: Place,
+  { baselines }: StartContext,
+  facts: Facts,
+): Outcome {
+  facts.beyond = seen.size;
+  // Killed after the file was made and before that was recorded: nothing had been written to it.
+  const justMade = seen.size === 0;
+  if (!justMade && !baselines.isOurs(declaration, seen)) {
+    throw fileError('ERR_CKPT_FILE_CHANGED', attemptOn(place), {
+      expected: `no file, or the one that this run made at ${path}: there was none before the run wrote to it`,
+      found: `a file of ${seen.size} bytes with inode ${seen.ino}, which this run did not make`,
+      remedy: 'take it away or rename it; nothing was changed',
+    });
+  }
+  return { seen, put: { do: 'remove', from: seen.size }, change: { do: 'remove', keep: 0, size: 0, mode: seen.mode & 0o7777 } };
+}
+
+async function planPresent(
+  declaration: FileDeclaration,
+  baseline: Baseline,
+  was: Present,
+  place: Place,
+  context: StartContext,
+  facts: Facts,
+): Promise<Outcome> {
+  const { copy, size, check } = was;
+  if (copy !== undefined) return planCopyBack({ ...was, copy }, declaration, place, context, facts);
+  const expected: Expected = {
+    size,
+    check,
+    by: BY,
+    identity: baseline.path !== place.path || (await (context.copiedSince?.(baseline.epoch) ?? context.copied)) ? undefined : was.identity,
+    isOurs: (stat) => context.baselines.isOurs(declaration, stat),
+  };
+  const outcome = await withInspected<Outcome>(context, place, true, async (inspected) => {
+    await verifyGrown(context.fileSystem, place, inspected, expected, facts);
+    const { stat: seen } = inspected;
+    if (seen.size === size) return { ...NOTHING, seen };
+    const { mode } = declaration;
+    return { seen, put: { do: 'cut', to: size, from: seen.size }, change: { do: 'rewrite', keep: size, size, mode } };
+  });
+  if (outcome === undefined) throw missing(place, expected);
+  return outcome;
+}
+
+async function planCopyBack(
+  was: Present & { readonly copy: string },
+  { mode }: FileDeclaration,
+  place: Place,
+  context: StartContext,
+  facts: Facts,
+): Promise<Outcome> {
+  const content = async () => {
+    const source = await context.journal.open(was.copy);
+    if (source !== undefined && source.size === was.size && (await hashRange(asReadable(source), 0, was.size)) === was.check.hash)
+      return source;
+    await source?.close();
+    throw fileError('ERR_CKPT_STORE_UNSAFE', attemptOn(place), {
+      expected: `its ${was.size} bytes of before the run in ${context.journal.whereSaved(was.copy)}`,
+      found: source === undefined ? 'no such file' : 'other bytes',
+      remedy: 'put that file back from a copy of the store',
+    });
+  };
+  const put = (from: number | undefined) => ({ do: 'copy-back', copy: was.copy, size: was.size, from }) as const;
+  return planContent({ place, content, mode, put }, context, facts);
+}

@@ -1,0 +1,106 @@
+/**
+ * The plan of a start for all tracked files: everything is verified before anything is done.
+ *
+ * Invariants
+ * 1. Planning has no effect; a dry run shows the same plan.
+ * 2. Every refusal is in the plan, not only the first.
+ * 3. A file that the program has declared is trusted by its path, whatever the image says; any other is looked at as
+ *    hostile (inspect.ts).
+ */
+import { CheckpointError, isCheckpointError } from '../base/errors.js';
+import type { StartContext } from './context.js';
+import type { FileDeclaration, TrackedFileRecord } from './contract.js';
+import { fileError } from './failure.js';
+import type { Place } from './inspect.js';
+import { planRecorded } from './plan-recorded.js';
+import { type Facts, NOTHING, type Outcome, type PlannedFile } from './plan-types.js';
+import { planUnrecorded } from './plan-unrecorded.js';
+import { attemptOn } from './verify.js';
+
+/** Plans every recorded file and every declared one. Records and declarations of one member, matched by name. */
+export async function planFiles(
+  records: readonly TrackedFileRecord[],
+  declared: readonly FileDeclaration[],
+  context: StartContext,
+): Promise<PlannedFile[]> {
+  const plans: PlannedFile[] = [];
+  for (const record of records) {
+    const declaration = declared.find(({ name }) => name === record.name);
+    const place = placeOf(record, declaration, context);
+    plans.push(
+      await planned(place, declaration?.policy ?? record.policy, async (facts) => {
+        assertOwnName(place, record, declared);
+        assertOnce(place, plans);
+        return planRecorded(record, declaration, place, context, facts);
+      }),
+    );
+  }
+  const known = new Set(records.map(({ name }) => name));
+  for (const declaration of declared) if (!known.has(declaration.name)) plans.push(await planFile(declaration, undefined, context));
+  return plans;
+}
+
+/** Plans one declared file. */
+export function planFile(declaration: FileDeclaration, record: TrackedFileRecord | undefined, context: StartContext): Promise<PlannedFile> {
+  const { name, path, policy } = declaration;
+  const place: Place = { name, path, trust: 'registered' };
+  return planned(place, policy, (facts) =>
+    record === undefined ? planUnrecorded(declaration, place, context, facts) : planRecorded(record, declaration, place, context, facts),
+  );
+}
+
+/** The one error that says why these files cannot be put back; undefined when they can. */
+export function refusalOf(plans: readonly PlannedFile[]): CheckpointError | undefined {
+  const refused = plans.flatMap(({ error }) => error ?? []);
+  const [first] = refused;
+  if (first === undefined || refused.length === 1) return first;
+  const messages = refused.map(({ message, code }) => `\n- ${message} [${code}]`).join('');
+  return new CheckpointError(first.code, `start(): ${refused.length} files cannot be put back, and nothing was changed:${messages}`, {
+    ...first.context,
+    phase: 'plan',
+    cause: new AggregateError(refused),
+  });
+}
+
+function placeOf(record: TrackedFileRecord, declaration: FileDeclaration | undefined, { locate }: StartContext): Place {
+  const { name } = record;
+  if (declaration !== undefined) return { name, path: declaration.path, trust: 'registered' };
+  return { name, path: locate?.(record) ?? record.path, trust: 'image-only' };
+}
+
+async function planned(
+  { name = '', path, trust }: Place,
+  policy: PlannedFile['policy'],
+  plan: (facts: Facts) => Promise<Outcome>,
+): Promise<PlannedFile> {
+  const facts: Facts = { found: false, beyond: 0, prefix: 'not checked' };
+  try {
+    const { put, seen, change, deferred = false } = await plan(facts);
+    return { name, path, policy, trust, ...facts, put, seen, change, deferred, error: undefined };
+  } catch (error) {
+    if (!isCheckpointError(error)) throw error;
+    const refused = { code: error.code, message: error.message };
+    return { name, path, policy, trust, ...facts, ...NOTHING, seen: undefined, change: undefined, deferred: false, refused, error };
+  }
+}
+
+/** Under two names one file would be put back twice, and recorded twice in the next image. */
+function assertOwnName(place: Place, record: TrackedFileRecord, declared: readonly FileDeclaration[]): void {
+  const other = declared.find(({ path, name }) => path === place.path && name !== record.name);
+  if (other === undefined) return;
+  throw fileError('ERR_CKPT_FILE', attemptOn(place), {
+    expected: `it to be declared as '${record.name}', the name in the image`,
+    found: `that the program declares it as '${other.name}'`,
+    remedy: 'keep the name',
+  });
+}
+
+function assertOnce(place: Place, plans: readonly PlannedFile[]): void {
+  const other = plans.find(({ path }) => path === place.path);
+  if (other === undefined) return;
+  throw fileError('ERR_CKPT_FILE', attemptOn(place), {
+    expected: 'one record of it in the image',
+    found: `that '${other.name}' is the same file`,
+    remedy: 'restart from another image',
+  });
+}

@@ -1,0 +1,127 @@
+/**
+ * What an image holds of files beside the open ones that the program declared: standard streams, files of libraries, files
+ * that it has not declared again, and what the audit is told at each capture.
+ *
+ * Invariants
+ * 1. A capture holds each file once, under one name.
+ * 2. A record that is carried on says where the start found its file and as which, so that a run that was moved or copied
+ *    is told about it once.
+ * 3. Options that need /proc are refused at the open where there is none, instead of doing nothing.
+ */
+// biome-ignore lint/style/noRestrictedImports: the program stands meanwhile, and ports have no synchronous look
+import { lstatSync } from 'node:fs';
+import { CheckpointError } from '../base/errors.js';
+import type { AuditRequest, OpenFilesMode } from './audit.js';
+import type { FileDeclaration, TrackedFileRecord } from './contract.js';
+import { listDescriptors } from './descriptors.js';
+import { isLibraryRecord, LibraryFiles } from './library-files.js';
+import { recordedOpeners } from './openers.js';
+import { compileRules, type FileRule } from './rules.js';
+import { captureStdio, declareStdio, isStdioRecord, unfitStdio } from './stdio.js';
+import type { CapturedFiles } from './table.js';
+
+export interface UntrackedOptions {
+  readonly rules: readonly FileRule[];
+  readonly stdio: 'ignore' | 'track';
+  readonly openFiles: OpenFilesMode;
+}
+
+export interface UntrackedParts extends UntrackedOptions {
+  readonly member: string;
+  /** What the source image recorded, all of it. */
+  readonly records: readonly TrackedFileRecord[];
+  /** Where a recorded file lies now. */
+  readonly locate: (record: TrackedFileRecord) => string;
+  /** Files that the program has declared and not closed. */
+  readonly declared: () => readonly FileDeclaration[];
+  readonly warn: (message: string) => void;
+}
+
+export class UntrackedFiles {
+  readonly #parts: UntrackedParts;
+  readonly #library: LibraryFiles;
+  readonly #workingDirectory = process.cwd();
+  readonly #carried = new Map<string, TrackedFileRecord>();
+  #warned = false;
+
+  /** @throws CheckpointError ERR_CKPT_FILE (invariant 3) */
+  constructor(parts: UntrackedParts) {
+    assertPossible(parts);
+    this.#parts = parts;
+    const { member, rules, records, locate } = parts;
+    this.#library = new LibraryFiles(member, compileRules(rules, this.#workingDirectory), records.filter(isLibraryRecord).map(locate));
+  }
+
+  /** What the source image recorded of them and this start puts back. */
+  get records(): readonly TrackedFileRecord[] {
+    const { records, stdio } = this.#parts;
+    return records.filter((record) => isLibraryRecord(record) || (stdio === 'track' && isStdioRecord(record)));
+  }
+
+  /** The standard streams as declared files, for the plan of the start. @throws CheckpointError ERR_CKPT_FILE */
+  declareStdio(): FileDeclaration[] {
+    return this.#parts.stdio === 'track' ? declareStdio(this.#parts.records) : [];
+  }
+
+  /** Adds to what a capture took of the declared files. Synchronous, in the pause. */
+  capture(tracked: CapturedFiles): CapturedFiles {
+    const { member, rules, stdio, openFiles } = this.#parts;
+    const declared = this.#parts.declared().map(({ path }) => path);
+    const streams = stdio === 'track' ? captureStdio(member) : [];
+    if (stdio === 'track') this.#warnOnce();
+    const taken = new Set([...declared, ...streams.map(({ declaration }) => declaration.path)]);
+    const library = rules.length === 0 ? [] : this.#library.capture(taken);
+    const audit: AuditRequest = {
+      mode: openFiles,
+      declared,
+      rules,
+      workingDirectory: this.#workingDirectory,
+      channel: channelDescriptor(),
+      openers: recordedOpeners(),
+    };
+    const carried = tracked.carried.map((record) => this.#whereItLies(record));
+    return { ...tracked, open: [...tracked.open, ...streams, ...library], carried, audit };
+  }
+
+  /** Looked at once, after the start has verified it: what becomes of the file later is for the next start to find out. */
+  #whereItLies(record: TrackedFileRecord): TrackedFileRecord {
+    const known = this.#carried.get(record.name);
+    if (known !== undefined) return known;
+    const path = this.#parts.locate(record);
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    const same = stat === undefined || (path === record.path && stat.ino === record.identity.ino);
+    const carried = same ? { ...record, path } : { ...record, path, identity: { dev: stat.dev, ino: stat.ino }, mtimeMs: stat.mtimeMs };
+    this.#carried.set(record.name, carried);
+    return carried;
+  }
+
+  #warnOnce(): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    for (const message of unfitStdio()) this.#parts.warn(message);
+  }
+}
+
+/** Records that belong to handles of the program: what the table of declared files is to know. */
+export function declarable(records: readonly TrackedFileRecord[]): readonly TrackedFileRecord[] {
+  return records.filter((record) => !isLibraryRecord(record) && !isStdioRecord(record));
+}
+
+function assertPossible({ rules, stdio }: UntrackedOptions): void {
+  if ((rules.length === 0 && stdio === 'ignore') || listDescriptors() !== undefined) return;
+  const option = rules.length === 0 ? "stdio: 'track'" : 'files';
+  throw new CheckpointError(
+    'ERR_CKPT_FILE',
+    `openCheckpointer: the option ${option} needs /proc/self/fd, which this system lacks: leave it out`,
+    {
+      phase: 'open',
+    },
+  );
+}
+
+/** The channel of a forked process; the type of `process.channel` does not tell that it has a number. */
+function channelDescriptor(): number | undefined {
+  const channel: unknown = process.channel;
+  if (typeof channel !== 'object' || channel === null || !('fd' in channel)) return undefined;
+  return typeof channel.fd === 'number' && channel.fd >= 0 ? channel.fd : undefined;
+}
