@@ -1,0 +1,70 @@
+/**
+ * The arguments of the checkpointer's calls: what is accepted, and the TypeError for what is not.
+ *
+ * Invariants
+ * 1. A bad argument is a TypeError at the call that names it; nothing has been registered or asked for by then.
+ * 2. Options that this version does not know are refused, never ignored: a `migrate` or `secret` that does nothing
+ *    would lose or leak state.
+ */
+import { assertImageName } from '../base/ids.js';
+
+export interface CheckpointOptions {
+  /** Takes the request back, if its checkpoint has not begun. */
+  readonly signal?: AbortSignal | undefined;
+  /** Lets a name move that this incarnation has given before. */
+  readonly replace?: boolean | undefined;
+}
+
+const kindOf = (value: unknown): string => (value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value);
+
+/** @throws TypeError */
+export function assertStateArguments(name: string, init: unknown, options: unknown): void {
+  if (typeof init !== 'function')
+    throw new TypeError(`state('${name}', init): expected a function that makes the initial object, got ${kindOf(init)}`);
+  assertKnown(`state('${name}', init, options)`, options, ['version']);
+}
+
+/** What `init` returned. @throws TypeError */
+export function assertInitial(name: string, value: unknown): void {
+  if (value instanceof Promise) {
+    value.catch(() => {});
+    throw new TypeError(
+      `state('${name}', init): expected init to return an object, got a promise; init is synchronous: await before, and hand the result over`,
+    );
+  }
+  if (typeof value === 'object' && value !== null) return;
+  throw new TypeError(`state('${name}', init): expected init to return an object, got ${kindOf(value)}; use provide() for a primitive`);
+}
+
+/** @throws TypeError */
+export function assertProvideOptions(name: string, options: { readonly capture?: unknown; readonly restore?: unknown }): void {
+  assertKnown(`provide('${name}', options)`, options, ['capture', 'restore', 'version']);
+  for (const part of ['capture', 'restore'] as const) {
+    if (typeof options[part] !== 'function')
+      throw new TypeError(`provide('${name}', options): expected ${part} to be a function, got ${kindOf(options[part])}`);
+  }
+}
+
+/** @throws TypeError */
+export function assertCheckpointArguments(name: unknown, options: { readonly signal?: unknown; readonly replace?: unknown }): void {
+  if (name !== undefined) assertImageName(name, 'checkpoint(name)');
+  assertKnown('checkpoint(name, options)', options, ['signal', 'replace']);
+  const { signal, replace } = options;
+  if (signal !== undefined && !isAbortSignal(signal))
+    throw new TypeError(`checkpoint(name, { signal }): expected an AbortSignal, got ${kindOf(signal)}`);
+  if (replace !== undefined && typeof replace !== 'boolean')
+    throw new TypeError(`checkpoint(name, { replace }): expected true or false, got ${kindOf(replace)}`);
+}
+
+/** By shape: it may come from another realm or a polyfill. */
+function isAbortSignal(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value && 'removeEventListener' in value;
+}
+
+function assertKnown(call: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(`${call}: expected an object of options, got ${kindOf(options)}`);
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key)) throw new TypeError(`${call}: unknown option '${key}'; expected only ${known.join(', ')}`);
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * The work of start(): what was selected is applied, the program is announced as ready, the result is told.
+ *
+ * Invariants
+ * 1. Nothing is announced before everything is applied.
+ */
+import type { Handlers } from '../checkpoint/handlers.js';
+import type { KeepAlive } from '../checkpoint/keep-alive.js';
+import { imageInfo, type LineageTip } from '../checkpoint/tip.js';
+import type { FileTable } from '../files/table.js';
+import type { UntrackedFiles } from '../files/untracked.js';
+import { applyRestart } from '../restart/apply.js';
+import { FilesAtStart } from '../restart/put-files-back.js';
+import type { RunClock } from '../state/clock.js';
+import type { ProviderRegistry } from '../state/registry.js';
+import type { SignalTrigger } from '../triggers/signals.js';
+import type { Events, StartResult } from './events.js';
+import { locator, sourceOf } from './lineage-facts.js';
+import type { Opened } from './opened.js';
+
+interface Beginning {
+  readonly events: Events;
+  readonly registry: ProviderRegistry;
+  readonly handlers: Handlers;
+  readonly keepAlive: KeepAlive;
+  readonly runClock: RunClock;
+  readonly files: FileTable;
+  readonly untracked: UntrackedFiles;
+  readonly signals: SignalTrigger;
+  readonly tip: LineageTip;
+}
+
+export async function begin(opened: Opened, rooms: Beginning): Promise<StartResult> {
+  const { events, registry, handlers, keepAlive, runClock, signals } = rooms;
+  const { selection, incarnation, resolved, ports, blame } = opened;
+  const head = selection.kind === 'image' ? selection.contents.manifest : undefined;
+  const image = selection.kind === 'image' && head !== undefined ? imageInfo(head, selection.entry.path) : undefined;
+  runClock.start(head?.image.clockMs ?? 0);
+  await applyRestart({
+    clock: ports.clock,
+    keepAlive,
+    handlers,
+    registry,
+    incarnation,
+    source: sourceOf(selection),
+    image,
+    timeoutMs: resolved.handlerTimeoutMs,
+    blame,
+    files: image?.finished === true ? undefined : await prepareFiles(opened, rooms),
+  });
+  // A tool may send any signal recorded here, so those that also mean an exit are left out.
+  const asking = signals.names.filter((name) => resolved.signals[name] === 'checkpoint');
+  await incarnation.ready({ signals: asking, requests: resolved.requests });
+  const lifeSign = incarnation.previousSignOfLife;
+  const result: StartResult = {
+    restarted: image !== undefined,
+    finished: image?.finished ?? false,
+    image,
+    incarnation: incarnation.epoch,
+    lostMs: image === undefined || image.finished || lifeSign === undefined ? 0 : Math.max(0, lifeSign - image.createdAt),
+  };
+  if (selection.kind === 'image' && image !== undefined && selection.passedOver.length > 0)
+    events.emit('fallback', { chosen: image, passedOver: selection.passedOver });
+  if (result.restarted) events.emit('restarted', result);
+  return result;
+}
+
+function prepareFiles(opened: Opened, { files, untracked, tip }: Beginning): Promise<FilesAtStart> {
+  const { ports, store, incarnation, selection, resolved, warn } = opened;
+  return FilesAtStart.prepare({
+    fileSystem: ports.fileSystem,
+    store,
+    incarnation,
+    selection,
+    table: files,
+    untracked,
+    roots: resolved.roots,
+    keepTails: resolved.keepTails,
+    locate: locator(opened),
+    generation: () => tip.generation,
+    log: warn,
+  });
+}

@@ -1,0 +1,223 @@
+/**
+ * The checkpointer: what a program holds. Wiring only; each call goes to the room that does the work.
+ *
+ * Invariants
+ * 1. `safepoint()` and `safepointSync()` with nothing due are one load and one comparison.
+ * 2. Once fenced, every safepoint throws ERR_CKPT_FENCED.
+ * 3. The event loop is held only by calls of ours that somebody awaits, and by a commit under way.
+ */
+import { inPhase, isCheckpointError } from '../base/errors.js';
+import { callPlace, type Place } from '../base/place.js';
+import type { Handler } from '../checkpoint/handlers.js';
+import type { CheckpointResult } from '../checkpoint/request.js';
+import { SHARED } from '../checkpoint/thread-protocol.js';
+import { assertEncodable } from '../codec/codec.js';
+import type { FileOptions } from '../files/contract.js';
+import type { TrackedFile } from '../files/tracked-file.js';
+import type { ProvideOptions, StateOptions } from '../state/provider.js';
+import { SeededRandom } from '../state/random.js';
+import {
+  assertCheckpointArguments,
+  assertInitial,
+  assertProvideOptions,
+  assertStateArguments,
+  type CheckpointOptions,
+} from './arguments.js';
+import type { EventName, Listener, StartResult } from './events.js';
+import type { Life } from './life.js';
+
+/** Run time of the program, summed over its incarnations; it stands while the program is down. */
+export interface ProgramClock {
+  /** Milliseconds of run time so far. */
+  now(): number;
+}
+
+const MAIN = 'main';
+
+export class Checkpointer {
+  readonly clock: ProgramClock;
+  readonly #life: Life;
+  readonly #shared: Int32Array;
+  /** The safepoint that lets the event loop turn, while it does. */
+  #turn: Promise<void> | undefined;
+
+  /** @internal made by openCheckpointer */
+  constructor(life: Life) {
+    this.#life = life;
+    this.#shared = life.shared;
+    this.clock = { now: () => life.runClock.now() };
+  }
+
+  /**
+   * Registers an object as state and returns it: the one of the image, or what `init` makes. It is captured by
+   * reference from then on, so change it in place.
+   * @throws TypeError for a primitive; CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA, ERR_CKPT_UNSUPPORTED_VALUE
+   */
+  state<T extends object>(name: string, init: () => T, options: StateOptions = {}): T {
+    assertStateArguments(name, init, options);
+    this.#life.assertRegistering(`state('${name}')`);
+    let value: T;
+    const { version = 1 } = options;
+    const capture = (): T => value;
+    const section = this.#life.registry.add({ name, kind: 'state', version, capture });
+    // The section was written by a provider of this name, kind and version: it has the shape that init makes.
+    if (section !== undefined) {
+      value = section.value as T;
+      return value;
+    }
+    try {
+      value = init();
+      assertInitial(name, value);
+      assertEncodable(name, value);
+    } catch (error) {
+      this.#life.registry.drop(name);
+      throw isCheckpointError(error) ? inPhase(error, 'register') : error;
+    }
+    return value;
+  }
+
+  /** Registers a capture function and a restore function. @throws CheckpointError ERR_CKPT_EXISTS, _PHASE, _SCHEMA */
+  provide<T>(name: string, options: ProvideOptions<T>): void {
+    assertProvideOptions(name, options);
+    this.#life.assertRegistering(`provide('${name}')`);
+    const { capture, restore, version = 1 } = options;
+    // What restore is given is what capture of the same provider and version returned.
+    this.#life.registry.add({ name, kind: 'provide', version, capture, restore: (value) => restore(value as T) });
+  }
+
+  /** A seedable generator whose place in its sequence is part of every image. */
+  random(name: string, seed: number | string): SeededRandom {
+    this.#life.assertRegistering(`random('${name}')`);
+    const random = new SeededRandom(seed);
+    const section = this.#life.registry.add({ name, kind: 'random', version: 1, capture: () => random.captureState() });
+    if (section !== undefined) random.restoreState(section.value);
+    return random;
+  }
+
+  /**
+   * A tracked file: at a restart it is put back to what the image recorded, and the handle goes on where it was.
+   * Before start() the handle is only declared; start() opens the file. Later files are opened at once.
+   * @throws TypeError for bad options; CheckpointError ERR_CKPT_EXISTS
+   */
+  file(name: string, path: string, options: FileOptions = {}): TrackedFile {
+    return this.#life.declareFile(name, path, options);
+  }
+
+  /** Runs before each capture, newest registration first. */
+  atCheckpoint(handler: Handler): void {
+    this.#life.assertRegistering('atCheckpoint()');
+    this.#life.handlers.add('atCheckpoint', handler);
+  }
+
+  /** Runs when the same process goes on, also after a failed checkpoint; oldest registration first. */
+  atResume(handler: Handler): void {
+    this.#life.assertRegistering('atResume()');
+    this.#life.handlers.add('atResume', handler);
+  }
+
+  /** Runs in a new process once its state is restored; oldest registration first. */
+  atRestart(handler: Handler): void {
+    this.#life.assertRegistering('atRestart()');
+    this.#life.handlers.add('atRestart', handler);
+  }
+
+  on<E extends EventName>(event: E, listener: Listener<E>): this {
+    this.#life.events.on(event, listener);
+    return this;
+  }
+
+  once<E extends EventName>(event: E, listener: Listener<E>): this {
+    this.#life.events.once(event, listener);
+    return this;
+  }
+
+  off<E extends EventName>(event: E, listener: Listener<E>): this {
+    this.#life.events.off(event, listener);
+    return this;
+  }
+
+  /** Ends registration, restores what the image holds, runs atRestart handlers. Effects happen here. */
+  start(): Promise<StartResult> {
+    return this.#life.start();
+  }
+
+  /**
+   * A place where the state is whole. Returns undefined when nothing is due; otherwise await what it returns.
+   * @throws CheckpointError ERR_CKPT_FENCED, ERR_CKPT_CLOSED, ERR_CKPT_PHASE before start, ERR_CKPT_REENTRANT, ERR_CKPT_CONCURRENT_SAFEPOINT
+   */
+  safepoint(_step?: number): Promise<void> | undefined {
+    if (this.#shared[SHARED.ATTENTION] === 0) return undefined;
+    // Nothing is due and the loop is to turn already: a caller that did not await gets the same turn again.
+    if (this.#turn !== undefined && !this.#life.conductor.due) return this.#turn;
+    return this.#life.calmed() ? undefined : this.#takeTurn();
+  }
+
+  /** A safepoint inside a synchronous loop: a due checkpoint is taken before it returns. Handlers must be synchronous. */
+  safepointSync(): void {
+    if (this.#shared[SHARED.ATTENTION] === 0) return;
+    this.#life.assertAtSafepoint('safepointSync()');
+    this.#life.serveSync(MAIN, callPlace());
+  }
+
+  /** A safepoint that lasts while `work` is pending. After a restart `work` is done again. */
+  async safe<T>(work: PromiseLike<T> | T): Promise<T> {
+    this.#life.assertAtSafepoint('safe()');
+    const { gate } = this.#life.conductor;
+    gate.arrive(MAIN, callPlace(), 'safepoint');
+    this.#life.alert();
+    try {
+      return await this.#life.keepAlive.during(Promise.resolve(work));
+    } finally {
+      await gate.leave(MAIN, 'safepoint');
+      this.#life.calm();
+      this.#life.assertNotFenced();
+    }
+  }
+
+  /**
+   * Asks for a checkpoint and stands at a safepoint until its capture is over; resolves when the image is committed.
+   * @throws CheckpointError: any code of docs/errors.md that a checkpoint can fail with; ERR_CKPT_REENTRANT inside a handler
+   */
+  async checkpoint(name?: string, options: CheckpointOptions = {}): Promise<CheckpointResult> {
+    assertCheckpointArguments(name, options);
+    this.#life.assertAtSafepoint(`checkpoint(${name === undefined ? '' : `'${name}'`})`);
+    return await this.#life.standAndAsk(MAIN, callPlace(), name, options);
+  }
+
+  /** Writes the final image and marks it; a later start says finished. Lets go of the store. */
+  finish(): Promise<CheckpointResult | undefined> {
+    return this.#life.finish(MAIN, callPlace());
+  }
+
+  /** Lets go of the store, after a commit under way. Never writes an image. @throws CheckpointError ERR_CKPT_REENTRANT */
+  async close(): Promise<void> {
+    this.#life.assertNotInside('close()');
+    await this.#life.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #takeTurn(): Promise<void> {
+    const turn = this.#standAndTurn(callPlace()).finally(() => {
+      if (this.#turn === turn) this.#turn = undefined;
+    });
+    this.#turn = turn;
+    return turn;
+  }
+
+  async #standAndTurn(place: Place): Promise<void> {
+    this.#life.assertAtSafepoint('safepoint()');
+    const { gate } = this.#life.conductor;
+    gate.arrive(MAIN, place, 'safepoint');
+    try {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    } finally {
+      const held = gate.leave(MAIN, 'safepoint');
+      if (held !== undefined) await this.#life.keepAlive.during(held);
+      this.#life.turned();
+    }
+    this.#life.assertNotFenced();
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * Persist and commit one captured image, then prune: the work of the helper thread, as plain functions of a job.
+ *
+ * Invariants
+ * 1. Tracked files are durable up to their recorded sizes before the image that records them exists.
+ * 2. Resolves only when the image is acknowledged (docs/commit-protocol.md).
+ * 3. A fenced life writes neither files nor images.
+ * 4. Pruning comes after the commit and never makes it fail.
+ */
+import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
+import type { FileSystem, Ports } from '../base/ports.js';
+import type { Audit } from '../files/audit.js';
+import type { Contents, SecuredFile } from '../files/contents.js';
+import { secureFile } from '../files/secure.js';
+import type { ImageInput, ImageRef } from '../image/contract.js';
+import { lengthOf, writeImage } from '../image/writer.js';
+import type { ImageWriter, Published, Store } from '../store/contract.js';
+import type { PersistedImage, PersistJob } from './thread-protocol.js';
+
+export interface PersistParts {
+  readonly writer: ImageWriter;
+  readonly ports: Ports;
+  /** What the images before hold of the contents of files. */
+  readonly contents: Contents;
+  readonly audit: Audit;
+  /** The content of every file that is changed in place is copied. */
+  readonly filesCopied: () => void;
+}
+
+export async function persist(job: PersistJob, parts: PersistParts): Promise<PersistedImage> {
+  const { clock } = parts.ports;
+  const start = clock.monotonic();
+  try {
+    const { path, size } = await publish(job, parts);
+    return { path, size, persistMs: clock.monotonic() - start };
+  } catch (error) {
+    if (isCheckpointError(error)) throw error;
+    throw new CheckpointError('ERR_CKPT_IO', `persisting image ${job.ref.id}: ${messageOf(error)}; earlier images are untouched`, {
+      image: job.ref.id,
+      phase: 'persist',
+      cause: error,
+    });
+  }
+}
+
+async function publish(job: PersistJob, { writer, ports, contents, audit, filesCopied }: PersistParts): Promise<Published> {
+  const { head, sections, buffers } = job.input;
+  const openFiles = job.files.audit === undefined ? [] : audit.run(job.files.audit, job.files.open);
+  const provenance = { ...head.provenance, openFiles };
+  const secured = await secureFiles(job, writer, ports.fileSystem);
+  const kept = await contents.prepare({
+    secured,
+    carried: job.files.carried,
+    parent: head.image.parent,
+    otherBytes: [...sections, ...buffers].reduce((sum, record) => sum + lengthOf(record), 0),
+    copied: filesCopied,
+  });
+  try {
+    const files = kept.records.map((record) => ({ ...record }));
+    const input: ImageInput = {
+      head: { ...head, provenance, files },
+      sections: [...sections, ...kept.sections],
+      buffers,
+      bases: kept.bases,
+    };
+    const published = await writer.publish({ ref: job.ref, names: job.names, write: (sink) => writeImage(sink, input) });
+    kept.committed(published);
+    return published;
+  } finally {
+    await kept.release();
+  }
+}
+
+async function secureFiles({ files }: PersistJob, writer: ImageWriter, fs: FileSystem): Promise<SecuredFile[]> {
+  const secured: SecuredFile[] = [];
+  if (files.open.length > 0) await writer.assertNewest();
+  for (const captured of files.open) secured.push({ captured, record: await secureFile(captured, fs) });
+  return secured;
+}
+
+/** @returns what was deleted; a failure is a warning, because the image itself is safe */
+export async function pruneAfter(job: PersistJob, store: Store, warn: (message: string) => void): Promise<readonly ImageRef[]> {
+  try {
+    return await store.prune({ keep: job.keep }, job.ref.epoch, warn);
+  } catch (error) {
+    warn(`retention: ${messageOf(error)}; nothing more was deleted`);
+    return [];
+  }
+}

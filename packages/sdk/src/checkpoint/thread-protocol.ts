@@ -1,0 +1,87 @@
+/**
+ * What the program and its helper thread say to each other, and the memory they share.
+ *
+ * Invariants
+ * 1. Messages are plain data; errors travel as records (base/error-transfer).
+ * 2. Every `persist` is answered by exactly one `persisted`.
+ * 3. ATTENTION is a hint to look: it is set when something may be due and cleared by the program alone.
+ *    Reads on the hot path are plain loads (an Atomics.load costs ten times as much).
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { ErrorRecord } from '../base/error-transfer.js';
+import type { CapturedFiles } from '../files/table.js';
+import type { ImageInput, ImageRef, SectionInput } from '../image/contract.js';
+
+/** Slots of the shared Int32Array. */
+export const SHARED = {
+  /** Not zero: the next safepoint should look (a request, a turn of the event loop, fenced). */
+  ATTENTION: 0,
+  /** 1 once a newer epoch was seen: final. */
+  FENCED: 1,
+  /** Counts messages from the thread, for a program that waits for one synchronously. */
+  MESSAGES: 2,
+  /** Counted up by the thread about once a second; LIFE_ENDED when it is over. For a program that waits synchronously. */
+  LIFE: 3,
+  LENGTH: 4,
+} as const;
+
+export const LIFE_ENDED = -1;
+
+export interface PersistJob {
+  readonly number: number;
+  readonly ref: ImageRef;
+  readonly names: readonly string[];
+  readonly input: Omit<ImageInput, 'sections' | 'bases'> & { readonly sections: readonly SectionInput[] };
+  /** To be secured before the image: their records go into its head. */
+  readonly files: CapturedFiles;
+  /** Release the incarnation after the commit, because the program is about to end. */
+  readonly release: boolean;
+  /** Prune after the commit, keeping this many. */
+  readonly keep: number;
+}
+
+export interface PersistedImage {
+  readonly path: string;
+  readonly size: number;
+  readonly persistMs: number;
+}
+
+/** A request file that was found; `key` identifies it when it is settled. */
+export interface FoundRequest {
+  readonly key: string;
+  readonly kind: 'checkpoint' | 'checkpoint-and-exit';
+  readonly name?: string;
+  readonly nonce?: string;
+}
+
+export type ToThread =
+  | { readonly type: 'persist'; readonly job: PersistJob }
+  | { readonly type: 'settle'; readonly request: FoundRequest; readonly answer: string }
+  | { readonly type: 'poll'; readonly everyMs: number }
+  /** Answered at once by `newest`, also while a job is under way: the program stands and waits. */
+  | { readonly type: 'assert-newest' }
+  | { readonly type: 'stop' };
+
+export type FromThread =
+  | { readonly type: 'online' }
+  | { readonly type: 'persisted'; readonly number: number; readonly image?: PersistedImage; readonly error?: ErrorRecord }
+  /**
+   * The content of all files of job `number` that are changed in place (r+) is copied: their handles may write on. Not
+   * sent when there is none, nor when the job fails before: `persisted` ends the hold in any case.
+   */
+  | { readonly type: 'files-copied'; readonly number: number }
+  | { readonly type: 'request'; readonly request: FoundRequest }
+  | { readonly type: 'pruned'; readonly images: readonly ImageRef[] }
+  | { readonly type: 'fenced' }
+  | { readonly type: 'newest'; readonly error?: ErrorRecord }
+  | { readonly type: 'warn'; readonly message: string }
+  | { readonly type: 'stopped' };
+
+export interface ThreadData {
+  readonly port: MessagePort;
+  readonly shared: SharedArrayBuffer;
+  readonly portsAddress: string | undefined;
+  readonly location: string;
+  readonly epoch: number;
+  readonly requests: boolean;
+}

@@ -1,0 +1,167 @@
+/**
+ * The helper thread of a program: sign of life, request files, hashing and writing images, the tick that tells
+ * safepoints to let the event loop turn. It works on while the program computes.
+ *
+ * Invariants
+ * 1. Jobs are done one after the other, in the order they came.
+ * 2. A tick is only set while the program takes it; otherwise the thread slows down.
+ * 3. `stop` is answered after everything before it; `assert-newest` is answered at once.
+ */
+import { type MessagePort, workerData } from 'node:worker_threads';
+import { packError } from './base/error-transfer.js';
+import { isCheckpointError, messageOf } from './base/errors.js';
+import type { Ports } from './base/ports.js';
+import { loadPorts } from './base/system-ports.js';
+import { persist, pruneAfter } from './checkpoint/persist.js';
+import { type FromThread, LIFE_ENDED, type PersistJob, SHARED, type ThreadData, type ToThread } from './checkpoint/thread-protocol.js';
+import { Audit } from './files/audit.js';
+import { Contents } from './files/contents.js';
+import type { ImageWriter, Store } from './store/contract.js';
+import { openDirectoryStore } from './store/directory.js';
+import { layout } from './store/layout.js';
+import { RequestFiles } from './triggers/request-files.js';
+import { Ticker } from './triggers/ticker.js';
+
+/** Also the grain of `lostMs`, which is counted to the last sign of life. */
+const BEAT_MS = 250;
+const BEATS_PER_EPOCH_CHECK = 4;
+const LIFE_MS = 1_000;
+
+class HelperThread {
+  readonly #port: MessagePort;
+  readonly #shared: Int32Array;
+  readonly #ports: Ports;
+  readonly #store: Store;
+  readonly #writer: ImageWriter;
+  readonly #contents: Contents;
+  readonly #audit: Audit;
+  readonly #ticker: Ticker;
+  readonly #requests: RequestFiles | undefined;
+  #queue: Promise<void> = Promise.resolve();
+  #beats = 0;
+  #stopped = false;
+
+  constructor(data: ThreadData, ports: Ports) {
+    this.#port = data.port;
+    this.#shared = new Int32Array(data.shared);
+    this.#ports = ports;
+    this.#store = openDirectoryStore(data.location, ports);
+    this.#writer = this.#store.writer(data.epoch);
+    this.#contents = new Contents(this.#store, ports.fileSystem);
+    this.#audit = new Audit(data.location, (message) => this.#send({ type: 'warn', message }));
+    this.#ticker = new Ticker(ports.clock, this.#shared, SHARED.ATTENTION);
+    if (data.requests) {
+      this.#requests = new RequestFiles({
+        directory: layout(data.location).requests,
+        fileSystem: ports.fileSystem,
+        clock: ports.clock,
+        onRequest: (request) => this.#send({ type: 'request', request }),
+        warn: (message) => this.#send({ type: 'warn', message }),
+      });
+    }
+  }
+
+  async run(): Promise<void> {
+    this.#port.on('message', (message: ToThread) => {
+      if (message.type === 'assert-newest') {
+        void this.#assertNewest();
+        return;
+      }
+      this.#queue = this.#queue
+        .then(() => this.#take(message))
+        .catch((error: unknown) => this.#send({ type: 'warn', message: messageOf(error) }));
+    });
+    this.#ticker.start();
+    this.#scheduleBeat();
+    this.#showLife();
+    await this.#requests?.start().catch((error: unknown) => this.#send({ type: 'warn', message: messageOf(error) }));
+    this.#send({ type: 'online' });
+  }
+
+  /** Apart from the heartbeat, whose file operations may stand still for long. */
+  #showLife(): void {
+    process.once('exit', () => {
+      Atomics.store(this.#shared, SHARED.LIFE, LIFE_ENDED);
+      Atomics.store(this.#shared, SHARED.ATTENTION, 1); // nobody else raises it from now on
+      Atomics.notify(this.#shared, SHARED.MESSAGES);
+    });
+    setInterval(() => Atomics.add(this.#shared, SHARED.LIFE, 1), LIFE_MS);
+  }
+
+  async #take(message: Exclude<ToThread, { type: 'assert-newest' }>): Promise<void> {
+    switch (message.type) {
+      case 'persist':
+        return this.#persist(message.job);
+      case 'settle':
+        return this.#requests?.settle(message.request, message.answer);
+      case 'poll':
+        return this.#requests?.setPollInterval(message.everyMs);
+      case 'stop':
+        return this.#stop();
+    }
+  }
+
+  async #persist(job: PersistJob): Promise<void> {
+    try {
+      const image = await persist(job, {
+        writer: this.#writer,
+        ports: this.#ports,
+        contents: this.#contents,
+        audit: this.#audit,
+        filesCopied: () => this.#send({ type: 'files-copied', number: job.number }),
+      });
+      if (job.release) await this.#writer.release().catch((error: unknown) => this.#send({ type: 'warn', message: messageOf(error) }));
+      this.#send({ type: 'persisted', number: job.number, image });
+    } catch (error) {
+      this.#send({ type: 'persisted', number: job.number, error: packError(error) });
+      return;
+    }
+    const images = await pruneAfter(job, this.#store, (message) => this.#send({ type: 'warn', message }));
+    if (images.length > 0) this.#send({ type: 'pruned', images });
+  }
+
+  async #assertNewest(): Promise<void> {
+    try {
+      await this.#writer.assertNewest();
+      this.#send({ type: 'newest' });
+    } catch (error) {
+      if (isCheckpointError(error, 'ERR_CKPT_FENCED')) this.#send({ type: 'fenced' });
+      this.#send({ type: 'newest', error: packError(error) });
+    }
+  }
+
+  #scheduleBeat(): void {
+    this.#ports.clock.timer(BEAT_MS, () => void this.#beat()).keepAlive(true);
+  }
+
+  async #beat(): Promise<void> {
+    if (this.#stopped) return;
+    try {
+      await this.#writer.beat();
+      if (this.#beats++ % BEATS_PER_EPOCH_CHECK === 0) await this.#writer.assertNewest();
+      this.#scheduleBeat();
+    } catch (error) {
+      // Fenced is final; anything else is tried again with the next beat and told by the next checkpoint.
+      if (isCheckpointError(error, 'ERR_CKPT_FENCED')) this.#send({ type: 'fenced' });
+      else this.#scheduleBeat();
+    }
+  }
+
+  async #stop(): Promise<void> {
+    this.#stopped = true;
+    this.#ticker.stop();
+    await this.#requests?.close();
+    this.#send({ type: 'stopped' });
+  }
+
+  #send(message: FromThread): void {
+    if (message.type === 'fenced') Atomics.store(this.#shared, SHARED.FENCED, 1);
+    this.#port.postMessage(message);
+    Atomics.store(this.#shared, SHARED.ATTENTION, 1);
+    Atomics.add(this.#shared, SHARED.MESSAGES, 1);
+    Atomics.notify(this.#shared, SHARED.MESSAGES);
+  }
+}
+
+const data = workerData as ThreadData; // only checkpoint/background.ts starts this file
+void loadPorts(data.portsAddress).then((ports) => new HelperThread(data, ports).run());

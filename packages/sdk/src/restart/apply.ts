@@ -1,0 +1,106 @@
+/**
+ * Apply: gives the sections back to the providers and runs the atRestart handlers, after the epoch is sealed.
+ *
+ * Invariants
+ * 1. Everything is planned before anything is applied; a refusal changes nothing.
+ * 2. The epoch is sealed before the first effect, and durably void when an effect failed.
+ * 3. An image is blamed only for a restore function that threw, never for handlers or timeouts.
+ */
+import { within } from '../base/deadline.js';
+import { CheckpointError, messageOf } from '../base/errors.js';
+import type { Clock } from '../base/ports.js';
+import type { Handlers } from '../checkpoint/handlers.js';
+import type { KeepAlive } from '../checkpoint/keep-alive.js';
+import type { ImageInfo } from '../checkpoint/request.js';
+import type { ImageRef } from '../image/contract.js';
+import type { Provider } from '../state/provider.js';
+import type { ProviderRegistry } from '../state/registry.js';
+import type { Incarnation } from '../store/contract.js';
+import type { FilesAtStart } from './put-files-back.js';
+
+export interface ApplyParts {
+  readonly clock: Clock;
+  readonly keepAlive: KeepAlive;
+  readonly handlers: Handlers;
+  readonly registry: ProviderRegistry;
+  readonly incarnation: Incarnation;
+  readonly source: ImageRef | null;
+  readonly image: ImageInfo | undefined;
+  readonly timeoutMs: number;
+  readonly blame: (image: ImageRef, why: string) => Promise<void>;
+  /** Undefined for a start from a finished image, which leaves files alone. */
+  readonly files: FilesAtStart | undefined;
+}
+
+/** @throws CheckpointError ERR_CKPT_UNCLAIMED before, ERR_CKPT_RESTORE, _TIMEOUT, _HANDLER after the seal (undone) */
+export async function applyRestart(parts: ApplyParts): Promise<void> {
+  const { registry, incarnation, source } = parts;
+  refuseUnclaimed(registry, source);
+  await parts.files?.plan();
+  await incarnation.seal(
+    source === null ? { kind: 'fresh' } : { kind: 'image', id: source.id, epoch: source.epoch, generation: source.generation },
+  );
+  try {
+    await parts.files?.apply();
+    await restoreState(parts);
+    await parts.files?.done();
+  } catch (error) {
+    await undo(parts);
+    throw error;
+  }
+}
+
+async function restoreState(parts: ApplyParts): Promise<void> {
+  const { source, image, keepAlive, handlers } = parts;
+  if (source === null || image === undefined) return;
+  await keepAlive.during(restoreProviders(parts, source));
+  await keepAlive.during(handlers.run('atRestart', { reason: 'restart', name: image.name, image }));
+}
+
+/** Marks the epoch as void even when the files cannot be put back: the next start goes on with their journal. */
+async function undo({ files, incarnation }: ApplyParts): Promise<void> {
+  try {
+    await files?.undo();
+  } finally {
+    await incarnation.void();
+  }
+}
+
+function refuseUnclaimed(registry: ProviderRegistry, source: ImageRef | null): void {
+  const unclaimed = registry.unclaimed();
+  if (unclaimed.length === 0) return;
+  const names = unclaimed.map((name) => `'${name}'`).join(', ');
+  throw new CheckpointError(
+    'ERR_CKPT_UNCLAIMED',
+    `start(): image ${source?.id ?? ''} holds ${names}, which no provider of the program claims; register ${unclaimed.length === 1 ? 'it' : 'them'} ` +
+      'before start(), name another image, or begin anew with CKPT_RESTART=never. Nothing has changed',
+    { ...(source === null ? {} : { image: source.id }), ...(unclaimed[0] === undefined ? {} : { provider: unclaimed[0] }), phase: 'plan' },
+  );
+}
+
+async function restoreProviders(parts: ApplyParts, source: ImageRef): Promise<void> {
+  for (const provider of parts.registry.list()) {
+    const section = parts.registry.section(provider.name);
+    if (section === undefined || provider.restore === undefined) continue;
+    await restoreOne(parts, provider, section.value, source);
+  }
+}
+
+async function restoreOne({ clock, timeoutMs, blame }: ApplyParts, provider: Provider, value: unknown, source: ImageRef): Promise<void> {
+  const timedOut = new CheckpointError(
+    'ERR_CKPT_TIMEOUT',
+    `restoring '${provider.name}' (registered at ${provider.place}): its restore function is not done after ${timeoutMs} ms; make it quicker or raise handlerTimeout`,
+    { provider: provider.name, image: source.id, phase: 'apply' },
+  );
+  try {
+    await within(clock, Promise.resolve(provider.restore?.(value)), { ms: timeoutMs, keepAlive: true, onTimeout: () => timedOut });
+  } catch (error) {
+    if (error === timedOut) throw timedOut;
+    await blame(source, `restoring '${provider.name}': ${messageOf(error)}`);
+    throw new CheckpointError(
+      'ERR_CKPT_RESTORE',
+      `restoring '${provider.name}' (registered at ${provider.place}): its restore function threw: ${messageOf(error)}; mend it, or name an older image`,
+      { provider: provider.name, image: source.id, phase: 'apply', cause: error },
+    );
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * The part of a start that concerns tracked files: plan, put back, open, and undo when the start fails.
+ *
+ * Invariants
+ * 1. Every file is verified before the epoch is sealed, and changed only after it.
+ * 2. A start from a finished image neither looks at files nor opens them.
+ */
+import { messageOf } from '../base/errors.js';
+import type { FileSystem } from '../base/ports.js';
+import { Baselines } from '../files/baselines.js';
+import { contentsOf } from '../files/content-sections.js';
+import type { StartContext } from '../files/context.js';
+import type { FileDeclaration, TrackedFileRecord } from '../files/contract.js';
+import { openTracked } from '../files/opening.js';
+import { planFiles, refusalOf } from '../files/plan.js';
+import type { PlannedFile } from '../files/plan-types.js';
+import { type PutBackHold, putBack, recoverPutBack } from '../files/put-back.js';
+import type { FileTable } from '../files/table.js';
+import type { UntrackedFiles } from '../files/untracked.js';
+import type { Incarnation, Store } from '../store/contract.js';
+import type { Selection } from './select.js';
+
+export interface FilesParts {
+  readonly fileSystem: FileSystem;
+  readonly store: Store;
+  readonly incarnation: Incarnation;
+  readonly selection: Selection;
+  readonly table: FileTable;
+  readonly untracked: UntrackedFiles;
+  readonly roots: readonly string[];
+  readonly keepTails: boolean;
+  /** Where a recorded file lies now that the program has not declared. */
+  readonly locate: (record: TrackedFileRecord) => string;
+  readonly generation: () => number;
+  readonly log: (message: string) => void;
+}
+
+export class FilesAtStart {
+  readonly #parts: FilesParts;
+  readonly #context: StartContext;
+  #streams: readonly FileDeclaration[] = [];
+  #plans: readonly PlannedFile[] = [];
+  #hold: PutBackHold | undefined;
+
+  private constructor(parts: FilesParts, context: StartContext) {
+    this.#parts = parts;
+    this.#context = context;
+  }
+
+  static async prepare(parts: FilesParts): Promise<FilesAtStart> {
+    const { store, incarnation, selection, fileSystem, roots, keepTails, locate, generation, log } = parts;
+    const journal = store.journal(incarnation.epoch);
+    const image = selection.kind === 'image' ? selection : undefined;
+    return new FilesAtStart(parts, {
+      fileSystem,
+      journal,
+      baselines: await Baselines.load(journal, incarnation.epoch, await store.sources()),
+      roots,
+      epoch: incarnation.epoch,
+      source: image === undefined ? null : { id: image.entry.id, epoch: image.entry.epoch, generation: image.entry.generation },
+      generation,
+      keepTails,
+      copied: await isCopied(store, image?.entry.epoch ?? incarnation.epoch - 1),
+      copiedSince: (epoch) => isCopied(store, epoch),
+      contents: (section) => (image === undefined ? undefined : contentsOf(image.contents, section)),
+      locate,
+      ready: new Set(),
+      assertNewest: () => incarnation.assertNewest(),
+      log,
+    });
+  }
+
+  /** Verifies everything (invariant 1). @throws CheckpointError: why files cannot be put back */
+  async plan(): Promise<void> {
+    const { table, untracked } = this.#parts;
+    this.#streams = untracked.declareStdio();
+    const declared = [...table.declarations, ...this.#streams];
+    await recoverPutBack(declared, this.#context);
+    this.#plans = await planFiles([...table.records, ...untracked.records], declared, this.#context);
+    const refusal = refusalOf(this.#plans);
+    if (refusal !== undefined) throw refusal;
+  }
+
+  /** Puts everything back and opens what is declared. */
+  async apply(): Promise<void> {
+    this.#hold = await putBack(this.#plans, this.#context);
+    await this.#measureStreams();
+    await this.#parts.table.start((declaration, record) => openTracked(declaration, record, this.#context));
+  }
+
+  /** The program writes to its standard streams by itself; opening them here tells their baselines, no more. */
+  async #measureStreams(): Promise<void> {
+    for (const stream of this.#streams) {
+      const record = this.#parts.untracked.records.find(({ name }) => name === stream.name);
+      const { file } = await openTracked(stream, record, this.#context);
+      await file.close();
+    }
+  }
+
+  /** The start failed: everything is as it was before. */
+  async undo(): Promise<void> {
+    await this.#parts.table.abandon();
+    await this.#hold?.undo();
+  }
+
+  /** The start succeeded. */
+  async done(): Promise<void> {
+    await this.#hold?.done();
+    const { store, log } = this.#parts;
+    // Only tidying: the start has succeeded without it.
+    await store
+      .images()
+      .then((images) => this.#context.baselines.clean(images, this.#context.source))
+      .catch((error: unknown) => log(`old baselines of files stay in the journal: ${messageOf(error)}`));
+  }
+}
+
+/** @param epoch the incarnation whose records of files count; 0 when there was none */
+async function isCopied(store: Store, epoch: number): Promise<boolean> {
+  return epoch > 0 && (await store.isCopiedSince(epoch));
+}
