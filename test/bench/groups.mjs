@@ -1,0 +1,145 @@
+/**
+ * What is measured: groups, chosen by name. A group runs its programs one after another, each in a process of its own
+ * so that memory is clean, and turns what they print into lines of the table.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { spread } from './measure.mjs';
+
+/** @import { Measured, Spread } from './measure.mjs' */
+/** @typedef {{ runs: number, folder: string, start: (row: string, args: (string | number)[]) => Promise<Measured> }} Bench */
+/** @typedef {Spread & { group: string, name: string, unit: 'ms' | 'ns', goal?: number, note?: string }} Row */
+/** @typedef {{ name: string, run: (bench: Bench) => Promise<Row[]> }} Group */
+
+const KiB = 2 ** 10;
+const MiB = 2 ** 20;
+const SIZES = { '1KiB': KiB, '1MiB': MiB, '64MiB': 64 * MiB, '1GiB': 1024 * MiB };
+
+/** @param {Measured} measured @param {string} quantity */
+function samplesOf(measured, quantity) {
+  const samples = measured.samples[quantity];
+  if (samples === undefined) throw new Error(`bench: a row's program reported no ${quantity}`);
+  return samples;
+}
+
+/** @param {Bench} bench @returns {Promise<Row[]>} */
+async function bareSafepoint({ start, runs, folder }) {
+  const group = 'safepoint';
+  const bare = await start('safepoint', [runs, join(folder, 'bare')]);
+  const note = bare.note === undefined ? {} : { note: bare.note };
+  const rows = [row(group, 'safepoint() with nothing due, per call', 'ns', samplesOf(bare, 'nsPerCall'), { goal: 20, ...note })];
+  for (const [what, microseconds] of /** @type {const} */ ([
+    ['an empty loop', 0],
+    ['steps of 200 µs', 200],
+  ])) {
+    const awaited = await start('awaited', [runs, join(folder, `awaited-${microseconds}`), microseconds]);
+    rows.push(
+      row(group, `await safepoint() in ${what}, per step`, 'ns', samplesOf(awaited, 'nsPerStep')),
+      row(group, `a timer of 1 ms beside ${what}, 99 % are late by less than`, 'ms', samplesOf(awaited, 'lateP99Ms'), { goal: 10 }),
+      row(group, `a timer of 1 ms beside ${what}, the latest of a second`, 'ms', samplesOf(awaited, 'lateMaxMs')),
+    );
+  }
+  const without = await start('awaited', [runs, '', 200]);
+  rows.push(
+    row(group, '  beside: steps of 200 µs that await a turn each, 99 %', 'ms', samplesOf(without, 'lateP99Ms')),
+    row(group, '  beside: steps of 200 µs that await a turn each, the latest', 'ms', samplesOf(without, 'lateMaxMs')),
+  );
+  return rows;
+}
+
+const LINES = 1_000_000;
+const INPUT_MIB = 50;
+const UNSYNCED_MIB = 100;
+
+/** @param {Bench} bench @returns {Promise<Row[]>} */
+async function files({ start, runs, folder }) {
+  const group = 'files';
+  const write = await start('file-write', [runs, under(folder, 'write'), LINES]);
+  const lines = await start('file-lines', [runs, under(folder, 'lines'), INPUT_MIB]);
+  const freeze = await start('file-freeze', [4 * runs, under(folder, 'freeze'), UNSYNCED_MIB]);
+  return [
+    row(group, 'write() of a million short lines', 'ms', samplesOf(write, 'oursMs'), {
+      goal: Math.round(1.1 * spread(samplesOf(write, 'streamMs')).median),
+    }),
+    row(group, '  beside: fs.WriteStream', 'ms', samplesOf(write, 'streamMs')),
+    row(group, `lines() of ${INPUT_MIB} MiB`, 'ms', samplesOf(lines, 'oursMs')),
+    row(group, '  beside: node:readline', 'ms', samplesOf(lines, 'readlineMs')),
+    row(group, `freeze with ${UNSYNCED_MIB} MiB written and not synced`, 'ms', samplesOf(freeze, 'withMs')),
+    row(group, '  beside: with nothing written', 'ms', samplesOf(freeze, 'withoutMs')),
+  ];
+}
+
+/** A folder for one row. @param {string} folder @param {string} name */
+function under(folder, name) {
+  const own = join(folder, name);
+  mkdirSync(own);
+  return own;
+}
+
+/** @param {string} size @param {number} bytes @returns {(bench: Bench) => Promise<Row[]>} */
+function state(size, bytes) {
+  const group = `state-${size}`;
+  return async ({ start, runs, folder }) => {
+    const store = join(folder, 'store');
+    const copy = await start('copy', [bytes, runs]);
+    const ckpt = await start('checkpoint', [bytes, runs, store]);
+    const restore = await repeat(runs, async () => samplesOf(await start('restore', [store, runs]), 'restoreMs'));
+    const v8 = await start('serialize', [bytes, runs, folder]);
+    const v8Back = await repeat(runs, async () => samplesOf(await start('deserialize', [folder, runs]), 'deserializeMs'));
+    return [
+      row(group, 'freeze', 'ms', samplesOf(ckpt, 'freezeMs')),
+      row(group, 'freeze, the very first checkpoint', 'ms', samplesOf(ckpt, 'firstFreezeMs')),
+      row(group, '  beside: a warm copy of the same memory', 'ms', samplesOf(copy, 'copyMs')),
+      row(group, 'durable', 'ms', samplesOf(ckpt, 'durableMs')),
+      row(group, '  beside: v8.serialize, write, fsync, rename (all of it freeze)', 'ms', samplesOf(v8, 'serializeMs')),
+      row(group, 'restore', 'ms', restore),
+      row(group, '  beside: read, v8.deserialize (nothing verified)', 'ms', v8Back),
+    ];
+  };
+}
+
+/** @param {number} times @param {() => Promise<number[]>} once */
+async function repeat(times, once) {
+  const samples = [];
+  for (let i = 0; i < times; i++) samples.push(...(await once()));
+  return samples;
+}
+
+/**
+ * @param {string} group
+ * @param {string} name
+ * @param {'ms' | 'ns'} unit
+ * @param {number[]} samples
+ * @param {{ goal?: number, note?: string }} [more]
+ * @returns {Row}
+ */
+function row(group, name, unit, samples, more = {}) {
+  return { group, name, unit, ...spread(samples), ...more };
+}
+
+/** @type {readonly Group[]} */
+export const GROUPS = [
+  { name: 'safepoint', run: bareSafepoint },
+  { name: 'files', run: files },
+  ...Object.entries(SIZES).map(([size, bytes]) => ({ name: `state-${size}`, run: state(size, bytes) })),
+];
+
+/** The groups whose name is, or begins with, one of these; all of them when none is given. @param {readonly string[]} wanted */
+export function chooseGroups(wanted) {
+  const unknown = wanted.filter((name) => !GROUPS.some((group) => matches(group.name, name)));
+  if (unknown.length > 0)
+    throw new Error(`no group is called ${unknown.join(', ')}; there are: ${GROUPS.map(({ name }) => name).join(', ')}`);
+  return GROUPS.filter((group) => wanted.length === 0 || wanted.some((name) => matches(group.name, name)));
+}
+
+/** @param {string} group @param {string} wanted */
+function matches(group, wanted) {
+  return group === wanted || group.startsWith(`${wanted}-`);
+}
+
+/** A folder for each group, below that of the whole run. @param {string} folder @param {Group} group */
+export function folderOf(folder, group) {
+  const own = join(folder, group.name);
+  mkdirSync(own);
+  return own;
+}

@@ -1,0 +1,18 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { loadPorts } from '../../packages/sdk/src/base/system-ports.js';
+import { openDirectoryStore } from '../../packages/sdk/src/store/directory.js';
+import { deadOwner } from '../fixtures/store-lives.js';
+import { storeConformance } from './store.js';
+
+const DEAD = deadOwner();
+
+storeConformance('the directory store', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ckpt-store-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const ports = await loadPorts(undefined);
+  const root = join(folder, 'ckpt');
+  return { live: () => openDirectoryStore(root, ports), dead: () => openDirectoryStore(root, ports, { owner: DEAD }) };
+});

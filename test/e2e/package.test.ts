@@ -1,0 +1,37 @@
+/**
+ * The built package as programs get it: imported, required and started on the Node under test.
+ */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { nodePath } from '../fixtures/node.js';
+
+const run = promisify(execFile);
+// Node finds @ckpt/sdk from here as it would from any program beside node_modules.
+const cwd = fileURLToPath(new URL('../..', import.meta.url));
+
+async function printed(...args: string[]): Promise<string> {
+  return (await run(nodePath, args, { cwd })).stdout.trim();
+}
+
+describe('the built package', () => {
+  it.each(['@ckpt/sdk', '@ckpt/sdk/images', '@ckpt/sdk/register'])(
+    '%s can be imported and required, and gives the same module',
+    async (name) => {
+      const program = `const required = require('${name}'); import('${name}').then((m) => console.log(JSON.stringify(
+      [Object.keys(m).sort(), Object.keys(required).filter((k) => !['__esModule', 'module.exports'].includes(k)).sort()])));`;
+      const [imported, required] = JSON.parse(await printed('-e', program));
+      expect(required).toEqual(imported);
+    },
+  );
+
+  it('the main entry has openCheckpointer', async () => {
+    const program = `import('@ckpt/sdk').then((m) => console.log(typeof m.openCheckpointer));`;
+    expect(await printed('-e', program)).toBe('function');
+  });
+
+  it('the command ckpt can be started and explains itself', async () => {
+    expect(await printed(fileURLToPath(new URL('../../packages/sdk/dist/cli.js', import.meta.url)), '--help')).toContain('restart');
+  });
+});
