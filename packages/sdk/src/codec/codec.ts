@@ -2,28 +2,37 @@
  * The codec's way in: the values of a member to sections, and back (contract.ts).
  *
  * Invariants
- * 1. All providers of a member are walked before the first is packed: a small buffer that turns out to be shared
- *    still changes what stands for it in an earlier section.
+ * 1. All providers of a member are walked before the first is packed: a Buffer on the pool whose memory turns out to be
+ *    shared is written differently in an earlier section too.
  */
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
-import type { EncodedMember, EncodedSection } from './contract.js';
-import { packsBytes } from './msgpack.js';
-import { packDeep } from './pack-deep.js';
+import { type ClassRegistry, NO_CLASSES } from './classes.js';
+import type { DecodedSection, EncodedMember, SectionToDecode } from './contract.js';
+import { decodeTree } from './decode.js';
+import type { KnownClasses } from './graph-classes.js';
+import { decodeGraph } from './graph-decode.js';
+import { GRAPH_1 } from './graph-format.js';
+import type { GraphSection } from './graph-section.js';
+import { GraphWalk } from './graph-walk.js';
+import { packMsgpack, packsBytes } from './msgpack.js';
 import { MAX_SECTION_BYTES, TREE_1 } from './tags.js';
-import { Walk, type WalkedSection } from './walk.js';
-
-export { decodeSection } from './decode.js';
 
 /**
  * @param roots the value of each provider of one member
  * @throws CheckpointError ERR_CKPT_UNSUPPORTED_VALUE with `provider` and `path`; ERR_CKPT_MEMORY
  */
-export function encodeMember(roots: ReadonlyMap<string, unknown>): EncodedMember {
-  const walk = new Walk(roots);
+export function encodeMember(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry = NO_CLASSES): EncodedMember {
+  const walk = new GraphWalk(roots, classes);
   return inMemory('', () => {
-    const walked: [string, WalkedSection][] = [];
-    for (const [name, value] of roots) walked.push([name, inMemory(name, () => walk.section(name, value))]);
-    return { sections: walked.map(([name, section]) => inMemory(name, () => pack(name, section))), buffers: walk.memory.buffers };
+    for (const [name, value] of roots) inMemory(name, () => walk.section(name, value));
+    const sections = walk.sections.map((section) => ({
+      name: section.name,
+      encoding: GRAPH_1,
+      bytes: inMemory(section.name, () => pack(walk, section)),
+      buffers: [...section.buffers].sort((a, b) => a - b),
+      imports: section.imports,
+    }));
+    return { sections, buffers: walk.memory.buffers };
   });
 }
 
@@ -31,25 +40,46 @@ export function encodeMember(roots: ReadonlyMap<string, unknown>): EncodedMember
  * Checks that a provider's value can be carried, and throws as encodeMember would.
  * @throws CheckpointError ERR_CKPT_UNSUPPORTED_VALUE, ERR_CKPT_MEMORY
  */
-export function assertEncodable(name: string, value: unknown): void {
-  inMemory(name, () => new Walk(new Map([[name, value]])).section(name, value));
+export function assertEncodable(name: string, value: unknown, classes: ClassRegistry = NO_CLASSES): void {
+  inMemory(name, () => {
+    const walk = new GraphWalk(new Map([[name, value]]), classes);
+    walk.wire(walk.section(name, value));
+  });
 }
 
-function pack(name: string, { wire, deep, buffers }: WalkedSection): EncodedSection {
+/**
+ * @param buffers the member's restored memory, by index
+ * @param classes those of the program; 'tagged': instances come as Tagged
+ * @throws CheckpointError ERR_CKPT_DECODE, ERR_CKPT_IMAGE_LIMIT, ERR_CKPT_SCHEMA, ERR_CKPT_RESTORE (a decode function threw)
+ */
+export function decodeSection(
+  section: SectionToDecode,
+  buffers: readonly ArrayBufferLike[],
+  classes: KnownClasses = NO_CLASSES,
+): DecodedSection {
+  const { name, encoding, bytes } = section;
+  if (encoding === GRAPH_1) return decodeGraph(section, buffers, classes);
+  if (encoding === TREE_1) return { value: decodeTree(bytes, buffers, name), objects: [] };
+  const message = `decode section ${name}: expected encoding ${GRAPH_1} or ${TREE_1}, found ${encoding}; a newer version may read it`;
+  throw new CheckpointError('ERR_CKPT_DECODE', message, { section: name });
+}
+
+function pack(walk: GraphWalk, section: GraphSection): Uint8Array {
+  const { name } = section;
   if (!packsBytes()) {
     const message =
       `state of ${name}: this program has added an extension for Uint8Array to msgpackr, so bytes cannot be written in ` +
       'standard msgpack; register the extension for a class of your own';
     throw new CheckpointError('ERR_CKPT_UNSUPPORTED_VALUE', message, { provider: name, path: name });
   }
-  const bytes = packDeep(wire, deep);
+  const bytes = packMsgpack(walk.wire(section));
   if (bytes.length > MAX_SECTION_BYTES) {
     const message =
       `state of ${name}: ${bytes.length} bytes of structured data, more than the ${MAX_SECTION_BYTES} one section may have; ` +
       'keep large data in typed arrays, or spread it over several providers';
     throw new CheckpointError('ERR_CKPT_UNSUPPORTED_VALUE', message, { provider: name, path: name });
   }
-  return { name, encoding: TREE_1, bytes, buffers: [...buffers].sort((a, b) => a - b) };
+  return bytes;
 }
 
 /** Running out of memory, or of stack, shows as RangeError (or, in Node's own buffers, ERR_MEMORY_ALLOCATION_FAILED). */

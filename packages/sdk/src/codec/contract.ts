@@ -2,7 +2,8 @@
  * What the codec promises to the rooms below it: values of one member to bytes and back, without silent loss.
  *
  * Invariants
- * 1. All providers of a member are encoded in one call, so that identity between them can be kept.
+ * 1. All providers of a member are encoded in one call, so that identity between them is kept: an object that two
+ *    providers hold has its place in the section of the first, and the section of the other imports it.
  * 2. A value comes back exactly or is refused with its property path (ERR_CKPT_UNSUPPORTED_VALUE); nothing is dropped.
  * 3. Bulk memory is never copied nor passed through msgpack here: it is listed in `buffers`, by identity, and
  *    referred to by index. Views of one buffer stay views of one buffer, across providers too.
@@ -23,11 +24,13 @@ export interface FoundBuffer {
 
 export interface EncodedSection {
   readonly name: string;
-  /** Name of the encoding, e.g. `tree-1`. */
+  /** Name of the encoding, e.g. `graph-1`. */
   readonly encoding: string;
   readonly bytes: Uint8Array;
   /** Indexes into EncodedMember.buffers that this section refers to, ascending. */
   readonly buffers: readonly number[];
+  /** Indexes into EncodedMember.sections, all before this one, whose objects it refers to; the bytes refer to places in this list. */
+  readonly imports: readonly number[];
 }
 
 export interface EncodedMember {
@@ -35,12 +38,28 @@ export interface EncodedMember {
   readonly buffers: readonly FoundBuffer[];
 }
 
+/** A section as it is read back. */
+export interface SectionToDecode {
+  readonly name: string;
+  readonly encoding: string;
+  readonly bytes: Uint8Array;
+  /** Sections decoded before, in the order of the section's imports. */
+  readonly imports: readonly DecodedSection[];
+}
+
+export interface DecodedSection {
+  readonly value: unknown;
+  /** What later sections may import, by number; empty for encodings without identity. */
+  readonly objects: readonly unknown[];
+}
+
 /* Functions of this room (codec.ts):
- *   encodeMember(roots: ReadonlyMap<string, unknown>): EncodedMember
+ *   encodeMember(roots: ReadonlyMap<string, unknown>, classes?: ClassRegistry): EncodedMember
  *       one root a provider; ERR_CKPT_UNSUPPORTED_VALUE with `provider` and `path`, ERR_CKPT_MEMORY
- *   assertEncodable(name: string, value: unknown): void
+ *   assertEncodable(name: string, value: unknown, classes?: ClassRegistry): void
  *       throws as encodeMember would for that provider alone
- *   decodeSection(encoding: string, bytes: Uint8Array, buffers: readonly ArrayBufferLike[], section: string): unknown
+ *   decodeSection(section: SectionToDecode, buffers: readonly ArrayBufferLike[], classes?: ClassRegistry | 'tagged'): DecodedSection
  *       `buffers` holds the restored memory of the section's member, by index. The input is hostile until proven
- *       otherwise: bounded depth and counts, no prototype touched. ERR_CKPT_DECODE, ERR_CKPT_IMAGE_LIMIT
+ *       otherwise: bounded depth and counts, no prototype touched. ERR_CKPT_DECODE, ERR_CKPT_IMAGE_LIMIT, ERR_CKPT_SCHEMA
+ *       (a class that is not registered, or of another version)
  */

@@ -7,6 +7,7 @@
  * 1. Every number is checked before it reaches a constructor; what a constructor refuses all the same is BadMemory.
  * 2. Inline memory may reserve address space (`maxByteLength`) only up to MAX_RESERVED in one section.
  */
+import { types } from 'node:util';
 import { messageOf } from '../base/errors.js';
 import { VIEW_KINDS, type ViewKind } from './tags.js';
 
@@ -29,6 +30,11 @@ export function decodeBuffer(payload: unknown, buffers: readonly ArrayBufferLike
     return buffer;
   }
   const [kind, bytes, maxByteLength] = list(payload, 3, 'inline memory');
+  return makeMemory(kind, bytes, maxByteLength, inline);
+}
+
+/** Memory of its own that holds a copy of `bytes`. */
+export function makeMemory(kind: unknown, bytes: unknown, maxByteLength: unknown, inline: InlineMemories): ArrayBufferLike {
   if (!(bytes instanceof Uint8Array) || (kind !== 0 && kind !== 1)) throw new BadMemory('inline memory of an unknown kind');
   const max = maxByteLength === null ? undefined : count(maxByteLength, 'maxByteLength');
   inline.reserved += max ?? 0;
@@ -42,10 +48,15 @@ export function decodeBuffer(payload: unknown, buffers: readonly ArrayBufferLike
 }
 
 export function decodeView(payload: unknown, buffers: readonly ArrayBufferLike[], inline: InlineMemories): ArrayBufferView {
-  const [kindNumber, memoryWire, offsetWire, lengthWire] = list(payload, 4, 'view');
+  const [kind, memory, offset, length] = list(payload, 4, 'view');
+  return makeView(kind, decodeBuffer(memory, buffers, inline), offset, length);
+}
+
+/** @param lengthWire elements; null for a view that follows its memory's length */
+export function makeView(kindNumber: unknown, memory: unknown, offsetWire: unknown, lengthWire: unknown): ArrayBufferView {
   const kind = typeof kindNumber === 'number' ? VIEW_KINDS[kindNumber] : undefined;
   if (kind === undefined) throw new BadMemory('a view of an unknown kind');
-  const memory = decodeBuffer(memoryWire, buffers, inline);
+  if (!types.isAnyArrayBuffer(memory)) throw new BadMemory('a view of something else than memory');
   const byteOffset = count(offsetWire, 'byteOffset');
   if (lengthWire === null) {
     const tracks = memory instanceof ArrayBuffer ? memory.resizable : memory.growable;

@@ -1,5 +1,5 @@
 /**
- * Bytes of one section back to its value. The bytes are hostile until proven otherwise.
+ * Bytes of one section in `tree-1` back to its value. Nothing writes that encoding any more; images that have it stay readable. The bytes are hostile until proven otherwise.
  *
  * Invariants
  * 1. Scanned before anything is built; then built with an explicit work list, top down.
@@ -29,16 +29,7 @@ class Malformed extends Error {}
  * @param buffers the member's restored memory, by index
  * @throws CheckpointError ERR_CKPT_DECODE, ERR_CKPT_IMAGE_LIMIT
  */
-export function decodeSection(encoding: string, bytes: Uint8Array, buffers: readonly ArrayBufferLike[], section: string): unknown {
-  if (encoding !== TREE_1) {
-    throw new CheckpointError(
-      'ERR_CKPT_DECODE',
-      `decode section ${section}: expected encoding ${TREE_1}, found ${encoding}; a newer version may read it`,
-      {
-        section,
-      },
-    );
-  }
+export function decodeTree(bytes: Uint8Array, buffers: readonly ArrayBufferLike[], section: string): unknown {
   try {
     const unpacked = unpackMsgpack(bytes, TREE_LIMITS);
     if (unpacked.fault === 'limit') {

@@ -32,21 +32,8 @@ export function property(what: string): Reason {
   return { what, remedy: PLAIN };
 }
 
-export const NOT_EXTENSIBLE: Reason = {
-  what: 'frozen, sealed or otherwise not extensible, which would be lost',
-  remedy: 'register a copy ({ ...value }), or leave it out and make it anew after a restart',
-};
-
-export const EXTRA: Reason = {
-  what: 'a built-in object with properties of its own',
-  remedy: 'keep those properties in an object beside it',
-};
-
 const KINDS: readonly (readonly [(value: unknown) => boolean, string, string])[] = [
   [types.isPromise, 'a promise', 'await it first and register its result'],
-  [types.isRegExp, 'a RegExp', 'register its source and flags as strings'],
-  [types.isNativeError, 'an Error', 'register its message and other fields as plain data'],
-  [types.isBoxedPrimitive, 'a boxed primitive', 'register the primitive itself'],
   [types.isWeakMap, 'a WeakMap', LEAVE_OUT],
   [types.isWeakSet, 'a WeakSet', LEAVE_OUT],
   [types.isGeneratorObject, 'a generator', LEAVE_OUT],
@@ -56,15 +43,42 @@ const KINDS: readonly (readonly [(value: unknown) => boolean, string, string])[]
   [types.isExternal, 'a native handle', LEAVE_OUT],
 ];
 
+/** Classes of Node.js and the calls that take what they stand for. */
+const CALLS: ReadonlyMap<string, string> = new Map([
+  ['Memory', 'register it with ckpt.wasm(name, memory), and keep nothing of it in the state'],
+  ['Instance', 'register its memory with ckpt.wasm(name, memory), and make the instance anew after a restart'],
+  ['Worker', 'start it with ckpt.worker(name, url), and ask ckpt.member(name) for it'],
+  ['ChildProcess', 'start it with ckpt.fork(name, path), and ask ckpt.member(name) for it'],
+  ['MessagePort', 'use ckpt.channel(name, peer) in its place'],
+  ['MessageChannel', 'use ckpt.channel(name, peer) in its place'],
+  ['FileHandle', 'open the file with ckpt.file(name, path)'],
+  ['WriteStream', 'open the file with ckpt.file(name, path)'],
+  ['ReadStream', 'open the file with ckpt.file(name, path)'],
+  ['Timeout', 'use ckpt.timer(name, ms, handler) in its place'],
+  ['Socket', LEAVE_OUT],
+  ['Server', LEAVE_OUT],
+]);
+
 /** What an object is that the encoding does not know. */
 export function describeObject(value: object): Reason {
   for (const [is, what, remedy] of KINDS) if (is(value)) return { what, remedy };
   const name = className(value);
   if (name === 'WeakRef' || name === 'FinalizationRegistry') return { what: `a ${name}`, remedy: LEAVE_OUT };
-  if (types.isMap(value) || types.isSet(value) || Array.isArray(value) || ArrayBuffer.isView(value)) {
-    return { what: `an instance of the class ${name}, which extends a built-in one`, remedy: PLAIN };
+  const call = CALLS.get(name);
+  if (call !== undefined) return { what: `an instance of the class ${name}`, remedy: call };
+  if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)) {
+    return {
+      what: `an instance of the class ${name}, which extends binary memory`,
+      remedy: `give it encode and decode: ${registration(name)}`,
+    };
   }
-  return { what: `an instance of the class ${name}`, remedy: PLAIN };
+  return { what: `an instance of the class ${name}`, remedy: `before the first state() or provide(), call ${registration(name)}` };
+}
+
+/** The line of code that would mend it. */
+function registration(name: string): string {
+  const known = /^[\p{ID_Start}$_]/u.test(name);
+  return `ckpt.registerClass('${known ? name : 'Name'}', ${known ? name : 'TheClass'})`;
 }
 
 function className(value: object): string {

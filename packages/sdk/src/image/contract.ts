@@ -41,6 +41,8 @@ export interface SectionRecord {
   readonly extents: readonly Extent[];
   /** Indexes into `buffers` of the manifest. */
   readonly buffers: readonly number[];
+  /** Indexes into `sections` of the manifest, all before its own and of the same member, whose objects it refers to. */
+  readonly imports?: readonly number[];
 }
 
 export interface BufferRecord {

@@ -2,10 +2,11 @@
  * The sections of one member of a verified image, decoded.
  *
  * Invariants
- * 1. Each section is decoded once; buffers shared between sections come back as one buffer.
+ * 1. Each section is decoded once; buffers and objects shared between sections come back as one.
  */
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
 import { decodeSection } from '../codec/codec.js';
+import type { DecodedSection } from '../codec/contract.js';
 import { CONTENT_KIND } from '../files/content-sections.js';
 import type { ImageContents } from '../image/contract.js';
 import type { RestoredSection } from '../state/registry.js';
@@ -15,14 +16,17 @@ export type Sections = ReadonlyMap<string, RestoredSection>;
 /** @throws CheckpointError ERR_CKPT_DECODE naming the section */
 export function decodeSections(contents: ImageContents, member: string): Sections {
   const sections = new Map<string, RestoredSection>();
+  const decoded = new Map<number, DecodedSection>();
   for (const [index, record] of contents.manifest.sections.entries()) {
     // The content of a tracked file is no value.
     if (record.member !== member || record.kind === CONTENT_KIND) continue;
     const bytes = contents.sections[index];
     if (bytes === undefined) continue;
     try {
-      const value = decodeSection(record.encoding, bytes, contents.buffers, record.name);
-      sections.set(record.name, { name: record.name, kind: record.kind, version: record.version, value });
+      const imports = (record.imports ?? []).flatMap((other) => decoded.get(other) ?? []);
+      const section = decodeSection({ name: record.name, encoding: record.encoding, bytes, imports }, contents.buffers);
+      decoded.set(index, section);
+      sections.set(record.name, { name: record.name, kind: record.kind, version: record.version, value: section.value });
     } catch (error) {
       throw decodeFailed(error, record.name, contents.manifest.image.id);
     }

@@ -1,0 +1,87 @@
+/**
+ * A column: the values of one property of many objects, or the items of many arrays, each of any kind.
+ *
+ * Invariants
+ * 1. Payloads of one kind lie together, in order; a column of one kind states the kind once.
+ * 2. A kind without payload is stated for each cell, so that what is built from a column is bounded by its bytes.
+ */
+import { CELL } from './graph-format.js';
+import { Bytes, Counts, Floats, type NumbersWire } from './growing.js';
+import { type TextsWire, textsWire } from './texts.js';
+
+export type ColumnWire = readonly [
+  kinds: number | Uint8Array,
+  numbers: NumbersWire | null,
+  texts: TextsWire | null,
+  refs: NumbersWire | null,
+  others: readonly string[] | null,
+];
+
+const NONE = -1;
+const MIXED = -2;
+
+export class Column {
+  length = 0;
+  #kind = NONE;
+  #kinds: Bytes | undefined;
+  #numbers: Floats | undefined;
+  #texts: string[] | undefined;
+  #refs: Counts | undefined;
+  #others: string[] | undefined;
+
+  addNumber(value: number): void {
+    this.#add(CELL.number);
+    this.#numbers ??= new Floats();
+    this.#numbers.add(value);
+  }
+
+  addText(value: string): void {
+    this.#add(CELL.text);
+    this.#texts ??= [];
+    this.#texts.push(value);
+  }
+
+  addRef(id: number): void {
+    this.#add(CELL.ref);
+    this.#refs ??= new Counts();
+    this.#refs.add(id);
+  }
+
+  /** A bigint in hexadecimal, or a symbol by its description. */
+  addOther(kind: typeof CELL.bigint | typeof CELL.symbol, text: string): void {
+    this.#add(kind);
+    this.#others ??= [];
+    this.#others.push(text);
+  }
+
+  addPlain(kind: number): void {
+    this.#add(kind);
+  }
+
+  wire(): ColumnWire {
+    const kinds = this.#kinds?.wire() ?? (this.#kind < CELL.number ? this.#stated() : this.#kind);
+    const texts = this.#texts === undefined ? null : textsWire(this.#texts);
+    return [kinds, this.#numbers?.wire() ?? null, texts, this.#refs?.wire() ?? null, this.#others ?? null];
+  }
+
+  #add(kind: number): void {
+    if (kind !== this.#kind) this.#mix(kind);
+    this.#kinds?.add(kind);
+    this.length++;
+  }
+
+  #mix(kind: number): void {
+    if (this.#kind === NONE) {
+      this.#kind = kind;
+    } else if (this.#kind !== MIXED) {
+      this.#kinds = new Bytes();
+      this.#kinds.fill(this.#kind, this.length);
+      this.#kind = MIXED;
+    }
+  }
+
+  /** Invariant 2; also an empty column. */
+  #stated(): Uint8Array {
+    return new Uint8Array(this.length).fill(Math.max(this.#kind, 0));
+  }
+}

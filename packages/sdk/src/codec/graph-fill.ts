@@ -1,0 +1,304 @@
+/**
+ * Values into the objects of a section, column by column; then instances by their decode functions; then integrity.
+ *
+ * Invariants
+ * 1. No prototype is touched and no setter runs: keys that a prototype knows become own data by definition.
+ * 2. An instance that a decode function makes is put wherever it is referred to; what its data holds is complete before.
+ * 3. Maps and Sets are filled in their order, once all that they hold is there.
+ */
+import type { ClassDefinition } from './classes.js';
+import { Tagged } from './classes.js';
+import { currentData, decodedInstance, definitionOf } from './graph-classes.js';
+import { ATTRIBUTE, GROUP, INTEGRITY, MAX_UNTOLD_HOLES, UNTOLD_COST } from './graph-format.js';
+import type { ReadExtras, ReadGraph, ReadGroup } from './graph-read.js';
+import { Shells, type Surroundings } from './graph-shells.js';
+import { BadGraph, Cells, HOLE, REF, readCounts, readTexts } from './read-columns.js';
+
+type Put = (value: unknown) => void;
+
+/** An instance still to be made: what it is made of, and where it goes. */
+interface Pending {
+  readonly group: ReadGroup;
+  readonly definition: ClassDefinition | undefined;
+  data: unknown;
+  readonly waiting: Put[];
+}
+
+export class Filler {
+  readonly #around: Surroundings;
+  readonly #graph: ReadGraph;
+  readonly #shells: Shells;
+  readonly #pending = new Map<number, Pending>();
+  #untoldHoles = 0;
+
+  constructor(graph: ReadGraph, around: Surroundings) {
+    this.#graph = graph;
+    this.#around = around;
+    this.#shells = new Shells(graph, around);
+    for (const group of graph.groups) if (group.kind === GROUP.encoded) this.#announce(group);
+  }
+
+  get objects(): readonly unknown[] {
+    return this.#shells.objects;
+  }
+
+  /** @returns the root value */
+  fill(): unknown {
+    const { groups, extras, root } = this.#graph;
+    for (const group of groups) this.#group(group);
+    if (extras !== undefined) this.#extras(extras);
+    for (const [id, { definition, group, data }] of this.#shells.outdated) {
+      if (group.of.of !== 'class') continue;
+      const current = currentData(definition, group.of, data, this.#around.section);
+      for (const key of Reflect.ownKeys(Object(current))) define(this.objects[id], key, Reflect.get(Object(current), key), REGULAR);
+    }
+    let value: unknown;
+    this.#take(root, (found) => {
+      value = found;
+    });
+    this.#resolve();
+    for (const { integrity, ids } of groups) if (integrity !== INTEGRITY.open) for (const id of ids) close(this.objects[id], integrity);
+    return value;
+  }
+
+  /** Hands the next cell's value to `put`, at once or when it is made. */
+  #take(cells: Cells, put: Put): void {
+    const value = cells.next();
+    if (value === HOLE) throw new BadGraph('a hole that is not in an array');
+    if (value !== REF) return put(value);
+    const pending = this.#pending.get(cells.ref);
+    if (pending !== undefined) pending.waiting.push(put);
+    else put(this.objects[cells.ref]);
+  }
+
+  #group(group: ReadGroup): void {
+    switch (group.kind) {
+      case GROUP.object:
+        return this.#objects(group);
+      case GROUP.dictionary:
+        return this.#dictionaries(group);
+      case GROUP.array:
+        return this.#arrays(group);
+      case GROUP.map:
+        return this.#maps(group);
+      case GROUP.set:
+        return this.#sets(group);
+      case GROUP.encoded:
+        return this.#encoded(group);
+    }
+  }
+
+  #cells(wire: unknown, length: number, what: string): Cells {
+    return new Cells(wire, length, this.#graph.objects, what);
+  }
+
+  /** What the values of an object go into. */
+  #target(id: number): object {
+    const outdated = this.#shells.outdated.get(id);
+    if (outdated !== undefined) return outdated.data;
+    const object = this.objects[id];
+    return Object(object instanceof Tagged ? object.data : object);
+  }
+
+  #objects({ ids, payload, of }: ReadGroup): void {
+    const columns = payload[1];
+    if (!Array.isArray(columns)) throw new BadGraph('objects without columns');
+    const keys = readTexts(payload[0], columns.length, 'keys');
+    if (new Set(keys).size !== keys.length) throw new BadGraph('an object with the same key twice');
+    const targets = Array.from(ids, (id) => this.#target(id));
+    for (const [index, key] of keys.entries()) {
+      const cells = this.#cells(columns[index], ids.length, `column ${key}`);
+      const awkward = key in Object.prototype || of.of === 'class';
+      for (const target of targets) {
+        // A place of its own at once, so that the order of the keys is kept whatever comes later.
+        if (awkward) this.#take(this.#reserve(cells, target, key), (value) => define(target, key, value, REGULAR));
+        else this.#assign(cells, target as Record<string, unknown>, key);
+      }
+    }
+  }
+
+  #assign(cells: Cells, target: Record<string, unknown>, key: string): void {
+    const value = cells.next();
+    if (value !== REF) {
+      if (value === HOLE) throw new BadGraph('a hole that is not in an array');
+      target[key] = value;
+      return;
+    }
+    const pending = this.#pending.size === 0 ? undefined : this.#pending.get(cells.ref);
+    target[key] = this.objects[cells.ref];
+    pending?.waiting.push((made) => {
+      target[key] = made;
+    });
+  }
+
+  #reserve(cells: Cells, target: object, key: string | symbol): Cells {
+    if (this.#pending.size > 0) define(target, key, undefined, REGULAR);
+    return cells;
+  }
+
+  #dictionaries({ ids, payload }: ReadGroup): void {
+    const sizes = readCounts(payload[0], ids.length, 'sizes of objects');
+    const total = sum(sizes);
+    const keys = this.#cells(payload[1], total, 'keys');
+    const values = this.#cells(payload[2], total, 'values');
+    ids.forEach((id, row) => {
+      const target = this.#target(id);
+      for (let left = sizes[row] ?? 0; left > 0; left--) {
+        const key = keys.next();
+        if (typeof key !== 'string' || Object.hasOwn(target, key)) throw new BadGraph('an object key that is no text, or there twice');
+        this.#take(this.#reserve(values, target, key), (value) => define(target, key, value, REGULAR));
+      }
+    });
+  }
+
+  #arrays({ ids, payload }: ReadGroup): void {
+    const lengths = readCounts(payload[0], ids.length, 'lengths of arrays');
+    const told = readCounts(payload[1], ids.length, 'told lengths of arrays');
+    const items = this.#cells(payload[2], sum(told), 'items');
+    ids.forEach((id, row) => {
+      const array = this.#target(id) as unknown[]; // made as an array, see Shells
+      const length = lengths[row] ?? 0;
+      const count = told[row] ?? 0;
+      this.#untoldHoles += Math.min(length - count, UNTOLD_COST);
+      if (count > length || this.#untoldHoles > MAX_UNTOLD_HOLES) throw new BadGraph('arrays longer than their items can tell');
+      for (let index = 0; index < count; index++) this.#item(items, array, index);
+      if (array.length !== length) array.length = length;
+    });
+  }
+
+  #item(items: Cells, array: unknown[], index: number): void {
+    const value = items.next();
+    if (value === HOLE) return;
+    if (value !== REF) {
+      array[index] = value;
+      return;
+    }
+    array[index] = this.objects[items.ref];
+    if (this.#pending.size === 0) return;
+    this.#pending.get(items.ref)?.waiting.push((made) => {
+      array[index] = made;
+    });
+  }
+
+  #maps({ ids, payload }: ReadGroup): void {
+    const sizes = readCounts(payload[0], ids.length, 'sizes of Maps', true);
+    const total = sum(sizes);
+    const keys = this.#cells(payload[1], total, 'keys of Maps');
+    const values = this.#cells(payload[2], total, 'values of Maps');
+    ids.forEach((id, row) => {
+      const map = this.#target(id);
+      this.#collect(sizes[row] ?? 0, [keys, values], (entries) => {
+        for (let i = 0; i < entries.length; i += 2) Map.prototype.set.call(map, entries[i], entries[i + 1]);
+        if ((map as Map<unknown, unknown>).size * 2 !== entries.length) throw new BadGraph('a Map with the same key twice');
+      });
+    });
+  }
+
+  #sets({ ids, payload }: ReadGroup): void {
+    const sizes = readCounts(payload[0], ids.length, 'sizes of Sets', true);
+    const items = this.#cells(payload[1], sum(sizes), 'items of Sets');
+    ids.forEach((id, row) => {
+      const set = this.#target(id);
+      this.#collect(sizes[row] ?? 0, [items], (found) => {
+        for (const item of found) Set.prototype.add.call(set, item);
+        if ((set as Set<unknown>).size !== found.length) throw new BadGraph('a Set with the same item twice');
+      });
+    });
+  }
+
+  /** Takes a value of each column so many times, and calls `done` when all of them are there (invariant 3). */
+  #collect(times: number, columns: readonly Cells[], done: (values: readonly unknown[]) => void): void {
+    const values: unknown[] = new Array(times * columns.length);
+    let missing = values.length + 1;
+    const arrived = (): void => {
+      if (--missing === 0) done(values);
+    };
+    for (let at = 0; at < values.length; ) {
+      for (const cells of columns) {
+        const place = at++;
+        this.#take(cells, (value) => {
+          values[place] = value;
+          arrived();
+        });
+      }
+    }
+    arrived();
+  }
+
+  #announce(group: ReadGroup): void {
+    const { of, ids } = group;
+    if (of.of !== 'class') throw new BadGraph('an encoded instance of no class');
+    const definition = definitionOf(this.#around.classes, of, this.#around.section);
+    for (const id of ids) this.#pending.set(id, { group, definition, data: undefined, waiting: [] });
+  }
+
+  #encoded({ ids, payload }: ReadGroup): void {
+    const cells = this.#cells(payload[0], ids.length, 'data of instances');
+    for (const id of ids) {
+      this.#take(cells, (data) => {
+        const pending = this.#pending.get(id);
+        if (pending !== undefined) pending.data = data;
+      });
+    }
+  }
+
+  #resolve(): void {
+    const { resolve } = this.#graph;
+    for (const id of resolve) {
+      const pending = this.#pending.get(id);
+      if (pending === undefined || pending.group.of.of !== 'class') throw new BadGraph('an order of instances that are none');
+      this.#pending.delete(id);
+      const { definition, data, waiting } = pending;
+      const made = this.#instance(definition, pending.group.of, data);
+      this.#shells.objects[id] = made;
+      for (const put of waiting) put(made);
+    }
+    if (this.#pending.size > 0) throw new BadGraph('instances that are not made');
+  }
+
+  #instance(definition: ClassDefinition | undefined, of: Extract<ReadGroup['of'], { of: 'class' }>, data: unknown): object {
+    if (definition === undefined) return new Tagged(of.name, of.version, data);
+    const { section } = this.#around;
+    const current = currentData(definition, of, data, section);
+    if (definition.decode !== undefined) return decodedInstance(definition, current, section);
+    // The class had encode and decode once; now its properties are the data.
+    const instance: object = Object.create(definition.prototype);
+    for (const key of Reflect.ownKeys(Object(current))) define(instance, key, Reflect.get(Object(current), key), REGULAR);
+    return instance;
+  }
+
+  #extras({ targets, keys, values, attributes }: ReadExtras): void {
+    targets.forEach((id, row) => {
+      const target = this.#target(id);
+      const key = keys.next();
+      if ((typeof key !== 'string' && typeof key !== 'symbol') || Object.hasOwn(target, key))
+        throw new BadGraph('a property whose key is neither text nor symbol, or is there twice');
+      const bits = attributes[row] ?? 0;
+      this.#take(values, (value) => define(target, key, value, bits));
+    });
+  }
+}
+
+const REGULAR = ATTRIBUTE.enumerable | ATTRIBUTE.writable | ATTRIBUTE.configurable;
+
+function define(target: unknown, key: string | symbol, value: unknown, attributes: number): void {
+  Reflect.defineProperty(Object(target), key, {
+    value,
+    enumerable: (attributes & ATTRIBUTE.enumerable) !== 0,
+    writable: (attributes & ATTRIBUTE.writable) !== 0,
+    configurable: (attributes & ATTRIBUTE.configurable) !== 0,
+  });
+}
+
+function close(object: unknown, integrity: number): void {
+  if (typeof object !== 'object' || object === null) return;
+  if (integrity === INTEGRITY.frozen) Object.freeze(object);
+  else if (integrity === INTEGRITY.sealed) Object.seal(object);
+  else Object.preventExtensions(object);
+}
+
+function sum(counts: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < counts.length; i++) total += counts[i] ?? 0;
+  return total;
+}

@@ -1,0 +1,74 @@
+/**
+ * The numbers of the encoding `graph-1`, normative in docs/image-format.md.
+ *
+ * Invariants
+ * 1. A number given to a kind of cell, group, number list or attribute never gets another meaning.
+ * 2. What the encoder accepts the decoder accepts: both use the limits of this file.
+ */
+import type { MsgpackLimits } from './tags.js';
+
+export const GRAPH_1 = 'graph-1';
+
+/** What one value is. Only number, text, ref, bigint and symbol have a payload. */
+export const CELL = { null: 0, undefined: 1, true: 2, false: 3, hole: 4, number: 5, text: 6, ref: 7, bigint: 8, symbol: 9 } as const;
+
+/** What the objects of one group are. */
+export const GROUP = {
+  object: 0,
+  dictionary: 1,
+  array: 2,
+  map: 3,
+  set: 4,
+  date: 5,
+  regexp: 6,
+  error: 7,
+  boxed: 8,
+  url: 9,
+  bulk: 10,
+  memory: 11,
+  view: 12,
+  window: 13,
+  encoded: 14,
+  import: 15,
+} as const;
+
+export type GroupKind = (typeof GROUP)[keyof typeof GROUP];
+
+/** How far an object is closed to changes. */
+export const INTEGRITY = { open: 0, closed: 1, sealed: 2, frozen: 3 } as const;
+export type Integrity = (typeof INTEGRITY)[keyof typeof INTEGRITY];
+
+/** Bits of a property's attributes, where they are told. */
+export const ATTRIBUTE = { enumerable: 1, writable: 2, configurable: 4 } as const;
+
+/** Element types of a number list. Refs, sizes and other counts are unsigned, numbers of the state signed or float64. */
+export const NUMBERS = { int8: 0, int16: 1, int32: 2, float64: 3, uint8: 4, uint16: 5, uint32: 6 } as const;
+
+/** Prototypes of errors that are no class of the program's. */
+export const ERRORS = [
+  'Error',
+  'EvalError',
+  'RangeError',
+  'ReferenceError',
+  'SyntaxError',
+  'TypeError',
+  'URIError',
+  'AggregateError',
+] as const;
+
+/** Most objects of all sections of a member: the identity table of V8 holds no more. */
+export const MAX_OBJECTS = 16_000_000;
+
+/** Objects with more properties than this, or of more shapes than that, are written key by key. */
+export const MAX_SHAPE_KEYS = 64;
+export const MAX_SHAPES = 1024;
+
+/** The structure is flat whatever the state is like: lists of groups of columns. */
+export const GRAPH_LIMITS: MsgpackLimits = { depth: 12, values: 2 ** 27, containers: 16_000_000 };
+
+/**
+ * Holes at the end of arrays that are not told, all in a section together. A longer run counts as UNTOLD_COST: longer
+ * than that, memory is not set aside for them.
+ */
+export const MAX_UNTOLD_HOLES = 1_000_000;
+export const UNTOLD_COST = 4096;

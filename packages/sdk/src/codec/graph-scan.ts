@@ -1,0 +1,247 @@
+/**
+ * Scanning one object of the walk: which kind it is, and its values into its group.
+ *
+ * Invariants
+ * 1. Nothing of the program runs but the `encode` functions that it registered: no getter, no proxy trap, no toJSON, no
+ *    iterator of a subclass.
+ * 2. An object is placed exactly once, after its values.
+ */
+import { types } from 'node:util';
+import type { ClassDefinition, ClassRegistry } from './classes.js';
+import { scanArray } from './graph-arrays.js';
+import { GROUP, type Integrity } from './graph-format.js';
+import { CellsGroup, type ClassWire, CountsGroup, classWire, EntriesGroup, errorWire, type Group, SetGroup } from './graph-groups.js';
+import type { GraphMemory } from './graph-memory.js';
+import { integrityOf, isIndex, regularValues, tellExtras, tellProperty } from './graph-properties.js';
+import type { GraphSection } from './graph-section.js';
+import { isBareView } from './own-properties.js';
+import { describeObject, PROXY } from './refusal.js';
+import { Unsupported } from './unsupported.js';
+
+/** Stands in the queue for an object of an earlier section. */
+export class ImportMark {
+  readonly position: number;
+  readonly number: number;
+  constructor(position: number, number: number) {
+    this.position = position;
+    this.number = number;
+  }
+}
+
+export class Scanner {
+  readonly #classes: ClassRegistry;
+  readonly #memory: GraphMemory;
+  /** What `encode` made of an instance. */
+  readonly #encoded: Map<object, unknown>;
+  readonly #values: unknown[] = [];
+
+  constructor(classes: ClassRegistry, memory: GraphMemory, encoded: Map<object, unknown>) {
+    this.#classes = classes;
+    this.#memory = memory;
+    this.#encoded = encoded;
+  }
+
+  scan(section: GraphSection, object: object): void {
+    if (object instanceof ImportMark) return scanImport(section, object);
+    if (types.isProxy(object)) throw new Unsupported(object, PROXY);
+    const prototype: unknown = Object.getPrototypeOf(object);
+    if (Array.isArray(object)) return this.#array(section, object, prototype);
+    const integrity = integrityOf(object);
+    if (prototype === Object.prototype && !types.isArgumentsObject(object)) return this.#plain(section, object, undefined, null, integrity);
+    if (typeof prototype !== 'object' || prototype === null) return this.#bare(section, object, prototype, integrity);
+    const definition = this.#classes.of(prototype);
+    if (definition?.encode !== undefined) return this.#encode(section, object, definition, integrity);
+    if (this.#builtIn(section, object, prototype, definition, integrity)) return;
+    if (definition === undefined) throw new Unsupported(object, describeObject(object));
+    this.#plain(section, object, definition, classWire(definition), integrity);
+  }
+
+  #bare(section: GraphSection, object: object, prototype: unknown, integrity: Integrity): void {
+    if (prototype !== null || types.isModuleNamespaceObject(object) || types.isExternal(object))
+      throw new Unsupported(object, describeObject(object));
+    this.#plain(section, object, true, [], integrity);
+  }
+
+  #array(section: GraphSection, array: readonly unknown[], prototype: unknown): void {
+    const definition = prototype === Array.prototype ? undefined : this.#classes.of(Object(prototype));
+    const integrity = integrityOf(array);
+    if (definition?.encode !== undefined) return this.#encode(section, array, definition, integrity);
+    if (prototype !== Array.prototype && definition === undefined) throw new Unsupported(array, describeObject(array));
+    scanArray(section, array, definition, integrity);
+  }
+
+  /** `identity` tells apart what `of` does: instances of a class, objects without prototype (true), plain ones. */
+  #plain(section: GraphSection, object: object, identity: ClassDefinition | true | undefined, of: ClassWire, integrity: Integrity): void {
+    const names = Object.getOwnPropertyNames(object);
+    const values = this.#values;
+    if (!regularValues(object, names, integrity, values)) return tellAll(section, object, identity, of, integrity);
+    const shaped = section.shaped(of, identity ?? false, integrity, names);
+    if (shaped === undefined) return tellEntries(section, names, values, groupKey('dictionary', identity, integrity), of, integrity);
+    const { columns } = shaped;
+    for (let i = 0; i < columns.length; i++) {
+      const column = columns[i];
+      if (column !== undefined) section.cell(column, values[i]);
+    }
+    section.place(shaped);
+  }
+
+  #encode(section: GraphSection, object: object, definition: ClassDefinition, integrity: Integrity): void {
+    const data = definition.encode?.(object);
+    this.#encoded.set(object, data);
+    const group = section.group(
+      `encoded ${definition.name} ${integrity}`,
+      (index) => new CellsGroup(index, GROUP.encoded, classWire(definition), integrity, 1),
+    );
+    cells(section, group, [data]);
+    section.encodedHere();
+    section.place(group);
+  }
+
+  #builtIn(section: GraphSection, object: object, prototype: object, of: ClassDefinition | undefined, integrity: Integrity): boolean {
+    if (types.isAnyArrayBuffer(object)) {
+      tellExtras(section, object);
+      this.#memory.scanMemory(section, object, integrity);
+    } else if (ArrayBuffer.isView(object)) {
+      const length = 'length' in object && typeof object.length === 'number' ? object.length : 0;
+      if (!isBareView(object, length)) tellExtras(section, object, isIndex);
+      this.#memory.scanView(section, object, integrity);
+    } else if (types.isMap(object) && (of !== undefined || prototype === Map.prototype)) scanMap(section, object, of, integrity);
+    else if (types.isSet(object) && (of !== undefined || prototype === Set.prototype)) scanSet(section, object, of, integrity);
+    else if (types.isNativeError(object)) return scanError(section, object, prototype, of, integrity);
+    else return scanSingle(section, object, prototype, of, integrity);
+    return true;
+  }
+}
+
+function groupKey(kind: string, identity: ClassDefinition | true | undefined, integrity: Integrity): string {
+  return `${kind} ${identity === undefined ? '' : identity === true ? '(none)' : identity.name} ${integrity}`;
+}
+
+/** An object with properties that are not regular: all of them are told one by one, which keeps their order. */
+function tellAll(
+  section: GraphSection,
+  object: object,
+  identity: ClassDefinition | true | undefined,
+  of: ClassWire,
+  integrity: Integrity,
+): void {
+  for (const key of Reflect.ownKeys(object)) tellProperty(section, object, key);
+  tellEntries(section, [], [], groupKey('dictionary', identity, integrity), of, integrity);
+}
+
+function tellEntries(
+  section: GraphSection,
+  names: readonly string[],
+  values: readonly unknown[],
+  key: string,
+  of: ClassWire,
+  integrity: Integrity,
+): void {
+  const group = section.group(key, (index) => new EntriesGroup(index, GROUP.dictionary, of, integrity));
+  group.size(names.length);
+  for (let i = 0; i < names.length; i++) {
+    section.cell(group.keys, names[i]);
+    section.cell(group.values, values[i]);
+  }
+  section.place(group);
+}
+
+function scanImport(section: GraphSection, { position, number }: ImportMark): void {
+  const group = section.group('import', (index) => new CountsGroup(index, GROUP.import, 0));
+  let place = section.imports.indexOf(position);
+  if (place < 0) place = section.imports.push(position) - 1;
+  group.counts[0]?.add(place);
+  group.counts[1]?.add(number);
+  section.place(group);
+}
+
+function scanMap(section: GraphSection, map: Map<unknown, unknown>, of: ClassDefinition | undefined, integrity: Integrity): void {
+  tellExtras(section, map);
+  const group = section.group(
+    `map ${of?.name ?? ''} ${integrity}`,
+    (index) => new EntriesGroup(index, GROUP.map, classWire(of), integrity),
+  );
+  let size = 0;
+  Map.prototype.forEach.call(map, (value: unknown, key: unknown) => {
+    section.cell(group.keys, key);
+    section.cell(group.values, value);
+    size++;
+  });
+  group.size(size);
+  section.place(group);
+}
+
+function scanSet(section: GraphSection, set: Set<unknown>, of: ClassDefinition | undefined, integrity: Integrity): void {
+  tellExtras(section, set);
+  const group = section.group(`set ${of?.name ?? ''} ${integrity}`, (index) => new SetGroup(index, GROUP.set, classWire(of), integrity));
+  let size = 0;
+  Set.prototype.forEach.call(set, (item: unknown) => {
+    section.cell(group.items, item);
+    size++;
+  });
+  group.sizes.add(size);
+  section.place(group);
+}
+
+function scanError(section: GraphSection, error: Error, prototype: object, of: ClassDefinition | undefined, integrity: Integrity): boolean {
+  const wire = of === undefined ? errorWire(prototype) : classWire(of);
+  if (wire === undefined) return false;
+  tellExtras(section, error, (key) => key === 'stack');
+  const group = section.group(
+    `error ${of?.name ?? ''} ${String(wire)} ${integrity}`,
+    (index) => new CellsGroup(index, GROUP.error, wire, integrity, 1),
+  );
+  // An own property that V8 computes on demand; a plain string afterwards.
+  cells(section, group, [Object.hasOwn(error, 'stack') ? error.stack : null]);
+  section.place(group);
+  return true;
+}
+
+/** Kinds whose objects are a few cells each. */
+function scanSingle(
+  section: GraphSection,
+  object: object,
+  prototype: object,
+  of: ClassDefinition | undefined,
+  integrity: Integrity,
+): boolean {
+  const ours = (base: object): boolean => of !== undefined || prototype === base;
+  const place = (
+    kind: Group extends never ? never : (typeof GROUP)['date' | 'regexp' | 'boxed' | 'url'],
+    values: readonly unknown[],
+  ): true => {
+    const group = section.group(
+      `single ${kind} ${of?.name ?? ''} ${integrity}`,
+      (index) => new CellsGroup(index, kind, classWire(of), integrity, values.length),
+    );
+    cells(section, group, values);
+    section.place(group);
+    return true;
+  };
+  if (types.isDate(object) && ours(Date.prototype)) {
+    tellExtras(section, object);
+    return place(GROUP.date, [Date.prototype.getTime.call(object)]);
+  }
+  if (types.isRegExp(object) && ours(RegExp.prototype)) {
+    tellExtras(section, object, (key) => key === 'lastIndex');
+    return place(GROUP.regexp, [object.source, object.flags, object.lastIndex]);
+  }
+  if (types.isBoxedPrimitive(object) && of === undefined) {
+    const primitive: unknown = Object.getPrototypeOf(object).valueOf.call(object);
+    if (Object.getPrototypeOf(Object(primitive)) !== prototype) return false;
+    tellExtras(section, object, (key) => typeof primitive === 'string' && (key === 'length' || isIndex(key)));
+    return place(GROUP.boxed, [primitive]);
+  }
+  if (prototype === URL.prototype && object instanceof URL) {
+    tellExtras(section, object);
+    return place(GROUP.url, [object.href]);
+  }
+  return false;
+}
+
+function cells(section: GraphSection, group: CellsGroup, values: readonly unknown[]): void {
+  for (let i = 0; i < values.length; i++) {
+    const column = group.columns[i];
+    if (column !== undefined) section.cell(column, values[i]);
+  }
+}

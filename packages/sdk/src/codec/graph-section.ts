@@ -1,0 +1,150 @@
+/**
+ * One section while its objects are walked: their order, their groups, and what hangs on them beside.
+ *
+ * Invariants
+ * 1. Objects are numbered as they are met and scanned in that order, so the list of their groups tells everything's place.
+ * 2. A value becomes a cell here and nowhere else.
+ */
+import type { ClassDefinition } from './classes.js';
+import { Column } from './column.js';
+import { CELL, type Integrity } from './graph-format.js';
+import { type ClassWire, type Group, ObjectGroup } from './graph-groups.js';
+import { Counts } from './growing.js';
+import { describePrimitive } from './refusal.js';
+import { Shapes } from './shapes.js';
+import { Unsupported } from './unsupported.js';
+
+const WELL_KNOWN: ReadonlyMap<symbol, string> = new Map(
+  Object.getOwnPropertyNames(Symbol).flatMap((name): [symbol, string][] => {
+    const value: unknown = Reflect.get(Symbol, name);
+    return typeof value === 'symbol' ? [[value, name]] : [];
+  }),
+);
+
+/** How a symbol that is the same in every process is written; undefined for any other. */
+export function symbolText(symbol: symbol): string | undefined {
+  const wellKnown = WELL_KNOWN.get(symbol);
+  if (wellKnown !== undefined) return `@${wellKnown}`;
+  const key = Symbol.keyFor(symbol);
+  return key === undefined ? undefined : `#${key}`;
+}
+
+export class GraphSection {
+  readonly name: string;
+  readonly position: number;
+  /** What is scanned, by number. */
+  readonly queue: object[] = [];
+  readonly root: Column = new Column();
+  /** The member's buffers that it refers to. */
+  readonly buffers: Set<number> = new Set<number>();
+  /** Positions of the sections whose objects it refers to, in the order in which they were met. */
+  readonly imports: number[] = [];
+  /** Holes at the end of arrays that are not told: see ArrayGroup. */
+  untoldHoles = 0;
+  readonly #refOf: (object: object, section: GraphSection) => number;
+  readonly #order = new Counts();
+  readonly #groups: Group[] = [];
+  readonly #byKey = new Map<string, Group>();
+  readonly #shapes = new Map<unknown, Shapes<ObjectGroup>[]>();
+  readonly #extraTargets = new Counts();
+  readonly #extraKeys = new Column();
+  readonly #extraValues = new Column();
+  readonly #extraAttributes = new Counts();
+  readonly #encoded: number[] = [];
+
+  constructor(name: string, position: number, refOf: (object: object, section: GraphSection) => number) {
+    this.name = name;
+    this.position = position;
+    this.#refOf = refOf;
+  }
+
+  /** The number by which this section refers to the object, which is scanned later unless it was. */
+  ref(object: object): number {
+    return this.#refOf(object, this);
+  }
+
+  /** The number of the object that is scanned now. */
+  get scanned(): number {
+    return this.#order.length;
+  }
+
+  /** The object that is scanned now belongs to that group. */
+  place(group: Group): void {
+    this.#order.add(group.index);
+  }
+
+  cell(column: Column, value: unknown): void {
+    switch (typeof value) {
+      case 'number':
+        return column.addNumber(value);
+      case 'string':
+        return column.addText(value);
+      case 'object':
+        return value === null ? column.addPlain(CELL.null) : column.addRef(this.#refOf(value, this));
+      case 'boolean':
+        return column.addPlain(value ? CELL.true : CELL.false);
+      case 'undefined':
+        return column.addPlain(CELL.undefined);
+      case 'bigint':
+        return column.addOther(CELL.bigint, value.toString(16));
+      case 'symbol': {
+        const text = symbolText(value);
+        if (text !== undefined) return column.addOther(CELL.symbol, text);
+      }
+    }
+    throw new Unsupported(value, describePrimitive(value));
+  }
+
+  /** The group of that key, made at the first call. One key always means one class of groups. */
+  group<G extends Group>(key: string, make: (index: number) => G): G {
+    const known = this.#byKey.get(key);
+    // The caller gives each kind of group keys of its own.
+    if (known !== undefined) return known as G;
+    const group = make(this.#groups.length);
+    this.#groups.push(group);
+    this.#byKey.set(key, group);
+    return group;
+  }
+
+  /** The group for plain objects or instances with these keys; undefined: to be written key by key. */
+  shaped(of: ClassWire, identity: ClassDefinition | boolean, integrity: Integrity, keys: readonly string[]): ObjectGroup | undefined {
+    let byIntegrity = this.#shapes.get(identity);
+    if (byIntegrity === undefined) {
+      byIntegrity = [new Shapes(), new Shapes(), new Shapes(), new Shapes()];
+      this.#shapes.set(identity, byIntegrity);
+    }
+    return byIntegrity[integrity]?.of(keys, () => {
+      const group = new ObjectGroup(this.#groups.length, of, integrity, keys.slice());
+      this.#groups.push(group);
+      return group;
+    });
+  }
+
+  /** A property of the object that is scanned now, beside what its group tells. */
+  extra(key: string | symbol, value: unknown, attributes: number): void {
+    this.#extraTargets.add(this.scanned);
+    this.cell(this.#extraKeys, key);
+    this.cell(this.#extraValues, value);
+    this.#extraAttributes.add(attributes);
+  }
+
+  /** The object that is scanned now is made by a decode function. */
+  encodedHere(): void {
+    this.#encoded.push(this.scanned);
+  }
+
+  get encoded(): readonly number[] {
+    return this.#encoded;
+  }
+
+  /** @param resolve in which order the encoded instances are to be made */
+  wire(resolve: readonly number[]): unknown {
+    const order = new Counts();
+    for (const number of resolve) order.add(number);
+    const extras =
+      this.#extraTargets.length === 0
+        ? null
+        : [this.#extraTargets.wire(), this.#extraKeys.wire(), this.#extraValues.wire(), this.#extraAttributes.wire()];
+    return [this.root.wire(), this.#order.wire(), this.#groups.map((group) => group.wire()), extras, order.wire()];
+  }
+}
