@@ -9,6 +9,7 @@ export { CheckpointError, type ErrorCode, type ErrorContext, type ErrorPhase, is
 export type { Clock, FileSystem, Ports } from './base/ports.js';
 export type { Handler, HandlerContext } from './checkpoint/handlers.js';
 export type { CheckpointBytes, CheckpointResult, CheckpointTimes, ImageInfo, RequestReason } from './checkpoint/request.js';
+export type { ClassOptions } from './codec/classes.js';
 export type { OpenFilesMode } from './files/audit.js';
 export type { FileFlags, FileOptions, FilePolicy, Verification } from './files/contract.js';
 export type { FileRule, RulePolicy } from './files/rules.js';

@@ -46,6 +46,11 @@ export function assertProvideOptions(name: string, options: { readonly capture?:
 }
 
 /** @throws TypeError */
+export function assertClassOptions(name: string, options: unknown): void {
+  assertKnown(`registerClass('${name}', class, options)`, options, ['version', 'encode', 'decode', 'migrate']);
+}
+
+/** @throws TypeError */
 export function assertCheckpointArguments(name: unknown, options: { readonly signal?: unknown; readonly replace?: unknown }): void {
   if (name !== undefined) assertImageName(name, 'checkpoint(name)');
   assertKnown('checkpoint(name, options)', options, ['signal', 'replace']);

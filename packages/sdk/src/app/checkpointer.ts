@@ -11,6 +11,7 @@ import { callPlace, type Place } from '../base/place.js';
 import type { Handler } from '../checkpoint/handlers.js';
 import type { CheckpointResult } from '../checkpoint/request.js';
 import { SHARED } from '../checkpoint/thread-protocol.js';
+import type { ClassOptions } from '../codec/classes.js';
 import { assertEncodable } from '../codec/codec.js';
 import type { FileOptions } from '../files/contract.js';
 import type { TrackedFile } from '../files/tracked-file.js';
@@ -18,6 +19,7 @@ import type { ProvideOptions, StateOptions } from '../state/provider.js';
 import { SeededRandom } from '../state/random.js';
 import {
   assertCheckpointArguments,
+  assertClassOptions,
   assertInitial,
   assertProvideOptions,
   assertStateArguments,
@@ -49,6 +51,19 @@ export class Checkpointer {
   }
 
   /**
+   * Registers a class, so that its instances can be part of the state: they come back with the prototype of the class, the
+   * constructor does not run. Without `encode` and `decode` their own properties are carried; with them, what `encode` returns.
+   * @param name what images call the class
+   * @throws TypeError for a bad argument, a name or class that is registered already, a class with private fields and no
+   *   `encode`, or after the first state() or provide()
+   */
+  registerClass<T extends object>(name: string, maker: abstract new (...args: never[]) => T, options: ClassOptions<T> = {}): void {
+    assertClassOptions(name, options);
+    this.#life.assertRegistering(`registerClass('${name}')`);
+    this.#life.classes.add(name, maker, options);
+  }
+
+  /**
    * Registers an object as state and returns it: the one of the image, or what `init` makes. It is captured by
    * reference from then on, so change it in place.
    * @throws TypeError for a primitive; CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA, ERR_CKPT_UNSUPPORTED_VALUE
@@ -56,6 +71,7 @@ export class Checkpointer {
   state<T extends object>(name: string, init: () => T, options: StateOptions = {}): T {
     assertStateArguments(name, init, options);
     this.#life.assertRegistering(`state('${name}')`);
+    this.#life.classes.close(`state() ('${name}')`);
     let value: T;
     const { version = 1 } = options;
     const capture = (): T => value;
@@ -68,7 +84,7 @@ export class Checkpointer {
     try {
       value = init();
       assertInitial(name, value);
-      assertEncodable(name, value);
+      assertEncodable(name, value, this.#life.classes);
     } catch (error) {
       this.#life.registry.drop(name);
       throw isCheckpointError(error) ? inPhase(error, 'register') : error;
@@ -80,6 +96,7 @@ export class Checkpointer {
   provide<T>(name: string, options: ProvideOptions<T>): void {
     assertProvideOptions(name, options);
     this.#life.assertRegistering(`provide('${name}')`);
+    this.#life.classes.close(`provide() ('${name}')`);
     const { capture, restore, version = 1 } = options;
     // What restore is given is what capture of the same provider and version returned.
     this.#life.registry.add({ name, kind: 'provide', version, capture, restore: (value) => restore(value as T) });

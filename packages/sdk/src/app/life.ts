@@ -20,6 +20,7 @@ import type { Handlers } from '../checkpoint/handlers.js';
 import type { KeepAlive } from '../checkpoint/keep-alive.js';
 import type { CheckpointResult } from '../checkpoint/request.js';
 import { LIFE_ENDED, SHARED } from '../checkpoint/thread-protocol.js';
+import type { ClassRegistry } from '../codec/classes.js';
 import type { FileOptions } from '../files/contract.js';
 import type { FileTable } from '../files/table.js';
 import type { TrackedFile } from '../files/tracked-file.js';
@@ -40,6 +41,7 @@ export interface LifeParts {
   readonly runClock: RunClock;
   readonly events: Events;
   readonly registry: ProviderRegistry;
+  readonly classes: ClassRegistry;
   readonly handlers: Handlers;
   readonly keepAlive: KeepAlive;
   readonly conductor: Conductor;
@@ -89,6 +91,10 @@ export class Life {
   }
   get registry(): ProviderRegistry {
     return this.#parts.registry;
+  }
+
+  get classes(): ClassRegistry {
+    return this.#parts.classes;
   }
   get handlers(): Handlers {
     return this.#parts.handlers;

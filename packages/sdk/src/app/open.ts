@@ -10,6 +10,7 @@
 import { formatDuration } from '../base/duration.js';
 import { messageOf } from '../base/errors.js';
 import { loadPorts } from '../base/system-ports.js';
+import { ClassRegistry } from '../codec/classes.js';
 import type { ImageRef } from '../image/contract.js';
 import { type ChosenImage, selectImage } from '../restart/select.js';
 import type { Incarnation, Store } from '../store/contract.js';
@@ -63,10 +64,11 @@ async function continueFrom({ resolved, ports, store, incarnation, startedAt, wa
     const times = await store.blame(image, incarnation.epoch, why);
     warn(`image ${image.id} could not be brought back: ${why}${times > 1 ? '; from now on it is passed over' : ''}`);
   };
-  const selection = await selectImage({ store, run: incarnation.run, blame }, resolved.restart);
+  const classes = new ClassRegistry();
+  const selection = await selectImage({ store, run: incarnation.run, classes, blame }, resolved.restart);
   if (selection.kind === 'image') tellFallback(selection, resolved);
   const highestGeneration = await store.highestGeneration();
-  return new Checkpointer(wire({ resolved, ports, store, incarnation, selection, highestGeneration, startedAt, warn, blame }));
+  return new Checkpointer(wire({ resolved, ports, store, incarnation, selection, classes, highestGeneration, startedAt, warn, blame }));
 }
 
 function tellFallback({ entry, passedOver }: ChosenImage, { logger }: ResolvedOptions): void {

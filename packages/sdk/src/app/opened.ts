@@ -1,5 +1,7 @@
 /** An opened incarnation: claimed, its source image selected and read, nothing of the program's touched yet. */
+
 import type { Ports } from '../base/ports.js';
+import type { ClassRegistry } from '../codec/classes.js';
 import type { ImageRef } from '../image/contract.js';
 import type { Selection } from '../restart/select.js';
 import type { Incarnation, Store } from '../store/contract.js';
@@ -11,6 +13,7 @@ export interface Opened {
   readonly store: Store;
   readonly incarnation: Incarnation;
   readonly selection: Selection;
+  readonly classes: ClassRegistry;
   readonly highestGeneration: number;
   readonly startedAt: number;
   readonly warn: (message: string) => void;

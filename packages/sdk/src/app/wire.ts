@@ -54,6 +54,7 @@ export function wire(opened: Opened): Life {
   const signals = listenToSignals(resolved.signals, (request) => conductor.ask(request), warn);
   const life: Life = new Life({
     ...rooms,
+    classes: opened.classes,
     clock: ports.clock,
     conductor,
     signals,
@@ -125,7 +126,7 @@ function makeUntracked(opened: Opened, records: readonly TrackedFileRecord[], ta
   });
 }
 
-function conductorParts({ resolved, ports }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
+function conductorParts({ resolved, ports, classes }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
   const { events, background, registry, files, untracked } = rooms;
   const staging = new Staging();
   const raise = (): void => {
@@ -147,7 +148,7 @@ function conductorParts({ resolved, ports }: Opened, rooms: Rooms, life: () => L
       },
     },
     prepare: () => files.settled(),
-    capture: () => captureMember(MAIN, registry.list(), staging, () => untracked.capture(files.capture())),
+    capture: () => captureMember(MAIN, registry.list(), staging, () => untracked.capture(files.capture()), classes),
     acknowledged: (captured) => files.committed(captured.files),
     recycle: () => {
       staging.reset();

@@ -7,6 +7,7 @@
  * 3. A failure names the provider and leaves the program's state as it was.
  */
 import { CheckpointError, inPhase, isCheckpointError, messageOf } from '../base/errors.js';
+import type { ClassRegistry } from '../codec/classes.js';
 import { encodeMember } from '../codec/codec.js';
 import type { FoundBuffer } from '../codec/contract.js';
 import type { CapturedFiles } from '../files/table.js';
@@ -28,11 +29,12 @@ export function captureMember(
   providers: readonly Provider[],
   staging: Staging,
   captureFiles: () => CapturedFiles,
+  classes: ClassRegistry,
 ): Captured {
   const roots = new Map<string, unknown>();
   for (const provider of providers) roots.set(provider.name, captureProvider(provider));
   try {
-    const encoded = encodeMember(roots);
+    const encoded = encodeMember(roots, classes);
     const byName = new Map(providers.map((provider) => [provider.name, provider]));
     const sections = encoded.sections.map((section): SectionInput => {
       const provider = byName.get(section.name);
@@ -43,6 +45,7 @@ export function captureMember(
         version: provider?.version ?? 1,
         encoding: section.encoding,
         buffers: section.buffers,
+        ...(section.imports.length === 0 ? {} : { imports: section.imports }),
         chunks: [section.bytes],
       };
     });

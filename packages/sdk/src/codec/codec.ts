@@ -59,7 +59,7 @@ export function decodeSection(
 ): DecodedSection {
   const { name, encoding, bytes } = section;
   if (encoding === GRAPH_1) return decodeGraph(section, buffers, classes);
-  if (encoding === TREE_1) return { value: decodeTree(bytes, buffers, name), objects: [] };
+  if (encoding === TREE_1) return { value: decodeTree(bytes, buffers, name), objects: [], instances: false };
   const message = `decode section ${name}: expected encoding ${GRAPH_1} or ${TREE_1}, found ${encoding}; a newer version may read it`;
   throw new CheckpointError('ERR_CKPT_DECODE', message, { section: name });
 }

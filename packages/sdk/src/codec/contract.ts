@@ -51,6 +51,8 @@ export interface DecodedSection {
   readonly value: unknown;
   /** What later sections may import, by number; empty for encodings without identity. */
   readonly objects: readonly unknown[];
+  /** Whether it holds instances of classes. */
+  readonly instances: boolean;
 }
 
 /* Functions of this room (codec.ts):

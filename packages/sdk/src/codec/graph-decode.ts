@@ -31,7 +31,7 @@ export function decodeGraph(section: SectionToDecode, buffers: readonly ArrayBuf
     const imports = section.imports.map(({ objects }) => objects);
     const filler = new Filler(graph, { section: name, size: bytes.length, buffers, imports, classes });
     const value = filler.fill();
-    return { value, objects: filler.objects };
+    return { value, objects: filler.objects, instances: graph.groups.some(({ of }) => of.of === 'class') };
   } catch (error) {
     if (isCheckpointError(error)) throw error;
     const known = error instanceof BadGraph || error instanceof BadMemory;

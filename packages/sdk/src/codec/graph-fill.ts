@@ -6,36 +6,27 @@
  * 2. An instance that a decode function makes is put wherever it is referred to; what its data holds is complete before.
  * 3. Maps and Sets are filled in their order, once all that they hold is there.
  */
-import type { ClassDefinition } from './classes.js';
 import { Tagged } from './classes.js';
-import { currentData, decodedInstance, definitionOf } from './graph-classes.js';
-import { ATTRIBUTE, GROUP, INTEGRITY, MAX_UNTOLD_HOLES, UNTOLD_COST } from './graph-format.js';
+import { define, defineAll, REGULAR } from './define.js';
+import { currentData } from './graph-classes.js';
+import { GROUP, INTEGRITY, MAX_UNTOLD_HOLES, UNTOLD_COST } from './graph-format.js';
+import { Instances, type Put } from './graph-instances.js';
 import type { ReadExtras, ReadGraph, ReadGroup } from './graph-read.js';
 import { Shells, type Surroundings } from './graph-shells.js';
 import { BadGraph, Cells, HOLE, REF, readCounts, readTexts } from './read-columns.js';
-
-type Put = (value: unknown) => void;
-
-/** An instance still to be made: what it is made of, and where it goes. */
-interface Pending {
-  readonly group: ReadGroup;
-  readonly definition: ClassDefinition | undefined;
-  data: unknown;
-  readonly waiting: Put[];
-}
 
 export class Filler {
   readonly #around: Surroundings;
   readonly #graph: ReadGraph;
   readonly #shells: Shells;
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending: Instances;
   #untoldHoles = 0;
 
   constructor(graph: ReadGraph, around: Surroundings) {
     this.#graph = graph;
     this.#around = around;
     this.#shells = new Shells(graph, around);
-    for (const group of graph.groups) if (group.kind === GROUP.encoded) this.#announce(group);
+    this.#pending = new Instances(graph, around.classes, around.section);
   }
 
   get objects(): readonly unknown[] {
@@ -50,13 +41,13 @@ export class Filler {
     for (const [id, { definition, group, data }] of this.#shells.outdated) {
       if (group.of.of !== 'class') continue;
       const current = currentData(definition, group.of, data, this.#around.section);
-      for (const key of Reflect.ownKeys(Object(current))) define(this.objects[id], key, Reflect.get(Object(current), key), REGULAR);
+      defineAll(this.objects[id], current);
     }
     let value: unknown;
     this.#take(root, (found) => {
       value = found;
     });
-    this.#resolve();
+    this.#pending.resolve(this.#graph.resolve, this.#shells.objects);
     for (const { integrity, ids } of groups) if (integrity !== INTEGRITY.open) for (const id of ids) close(this.objects[id], integrity);
     return value;
   }
@@ -65,7 +56,10 @@ export class Filler {
   #take(cells: Cells, put: Put): void {
     const value = cells.next();
     if (value === HOLE) throw new BadGraph('a hole that is not in an array');
-    if (value !== REF) return put(value);
+    if (value !== REF) {
+      put(value);
+      return;
+    }
     const pending = this.#pending.get(cells.ref);
     if (pending !== undefined) pending.waiting.push(put);
     else put(this.objects[cells.ref]);
@@ -74,17 +68,23 @@ export class Filler {
   #group(group: ReadGroup): void {
     switch (group.kind) {
       case GROUP.object:
-        return this.#objects(group);
+        this.#objects(group);
+        return;
       case GROUP.dictionary:
-        return this.#dictionaries(group);
+        this.#dictionaries(group);
+        return;
       case GROUP.array:
-        return this.#arrays(group);
+        this.#arrays(group);
+        return;
       case GROUP.map:
-        return this.#maps(group);
+        this.#maps(group);
+        return;
       case GROUP.set:
-        return this.#sets(group);
+        this.#sets(group);
+        return;
       case GROUP.encoded:
-        return this.#encoded(group);
+        this.#encoded(group);
+        return;
     }
   }
 
@@ -225,13 +225,6 @@ export class Filler {
     arrived();
   }
 
-  #announce(group: ReadGroup): void {
-    const { of, ids } = group;
-    if (of.of !== 'class') throw new BadGraph('an encoded instance of no class');
-    const definition = definitionOf(this.#around.classes, of, this.#around.section);
-    for (const id of ids) this.#pending.set(id, { group, definition, data: undefined, waiting: [] });
-  }
-
   #encoded({ ids, payload }: ReadGroup): void {
     const cells = this.#cells(payload[0], ids.length, 'data of instances');
     for (const id of ids) {
@@ -240,31 +233,6 @@ export class Filler {
         if (pending !== undefined) pending.data = data;
       });
     }
-  }
-
-  #resolve(): void {
-    const { resolve } = this.#graph;
-    for (const id of resolve) {
-      const pending = this.#pending.get(id);
-      if (pending === undefined || pending.group.of.of !== 'class') throw new BadGraph('an order of instances that are none');
-      this.#pending.delete(id);
-      const { definition, data, waiting } = pending;
-      const made = this.#instance(definition, pending.group.of, data);
-      this.#shells.objects[id] = made;
-      for (const put of waiting) put(made);
-    }
-    if (this.#pending.size > 0) throw new BadGraph('instances that are not made');
-  }
-
-  #instance(definition: ClassDefinition | undefined, of: Extract<ReadGroup['of'], { of: 'class' }>, data: unknown): object {
-    if (definition === undefined) return new Tagged(of.name, of.version, data);
-    const { section } = this.#around;
-    const current = currentData(definition, of, data, section);
-    if (definition.decode !== undefined) return decodedInstance(definition, current, section);
-    // The class had encode and decode once; now its properties are the data.
-    const instance: object = Object.create(definition.prototype);
-    for (const key of Reflect.ownKeys(Object(current))) define(instance, key, Reflect.get(Object(current), key), REGULAR);
-    return instance;
   }
 
   #extras({ targets, keys, values, attributes }: ReadExtras): void {
@@ -277,17 +245,6 @@ export class Filler {
       this.#take(values, (value) => define(target, key, value, bits));
     });
   }
-}
-
-const REGULAR = ATTRIBUTE.enumerable | ATTRIBUTE.writable | ATTRIBUTE.configurable;
-
-function define(target: unknown, key: string | symbol, value: unknown, attributes: number): void {
-  Reflect.defineProperty(Object(target), key, {
-    value,
-    enumerable: (attributes & ATTRIBUTE.enumerable) !== 0,
-    writable: (attributes & ATTRIBUTE.writable) !== 0,
-    configurable: (attributes & ATTRIBUTE.configurable) !== 0,
-  });
 }
 
 function close(object: unknown, integrity: number): void {

@@ -15,7 +15,7 @@ import type { GraphMemory } from './graph-memory.js';
 import { integrityOf, isIndex, regularValues, tellExtras, tellProperty } from './graph-properties.js';
 import type { GraphSection } from './graph-section.js';
 import { isBareView } from './own-properties.js';
-import { describeObject, PROXY } from './refusal.js';
+import { ARGUMENTS, describeObject, PROXY } from './refusal.js';
 import { Unsupported } from './unsupported.js';
 
 /** Stands in the queue for an object of an earlier section. */
@@ -42,15 +42,30 @@ export class Scanner {
   }
 
   scan(section: GraphSection, object: object): void {
-    if (object instanceof ImportMark) return scanImport(section, object);
+    if (object instanceof ImportMark) {
+      scanImport(section, object);
+      return;
+    }
     if (types.isProxy(object)) throw new Unsupported(object, PROXY);
     const prototype: unknown = Object.getPrototypeOf(object);
-    if (Array.isArray(object)) return this.#array(section, object, prototype);
+    if (Array.isArray(object)) {
+      this.#array(section, object, prototype);
+      return;
+    }
     const integrity = integrityOf(object);
-    if (prototype === Object.prototype && !types.isArgumentsObject(object)) return this.#plain(section, object, undefined, null, integrity);
-    if (typeof prototype !== 'object' || prototype === null) return this.#bare(section, object, prototype, integrity);
+    if (prototype === Object.prototype) {
+      this.#plain(section, object, undefined, null, integrity);
+      return;
+    }
+    if (typeof prototype !== 'object' || prototype === null) {
+      this.#bare(section, object, prototype, integrity);
+      return;
+    }
     const definition = this.#classes.of(prototype);
-    if (definition?.encode !== undefined) return this.#encode(section, object, definition, integrity);
+    if (definition?.encode !== undefined) {
+      this.#encode(section, object, definition, integrity);
+      return;
+    }
     if (this.#builtIn(section, object, prototype, definition, integrity)) return;
     if (definition === undefined) throw new Unsupported(object, describeObject(object));
     this.#plain(section, object, definition, classWire(definition), integrity);
@@ -65,7 +80,10 @@ export class Scanner {
   #array(section: GraphSection, array: readonly unknown[], prototype: unknown): void {
     const definition = prototype === Array.prototype ? undefined : this.#classes.of(Object(prototype));
     const integrity = integrityOf(array);
-    if (definition?.encode !== undefined) return this.#encode(section, array, definition, integrity);
+    if (definition?.encode !== undefined) {
+      this.#encode(section, array, definition, integrity);
+      return;
+    }
     if (prototype !== Array.prototype && definition === undefined) throw new Unsupported(array, describeObject(array));
     scanArray(section, array, definition, integrity);
   }
@@ -74,9 +92,15 @@ export class Scanner {
   #plain(section: GraphSection, object: object, identity: ClassDefinition | true | undefined, of: ClassWire, integrity: Integrity): void {
     const names = Object.getOwnPropertyNames(object);
     const values = this.#values;
-    if (!regularValues(object, names, integrity, values)) return tellAll(section, object, identity, of, integrity);
+    if (!regularValues(object, names, integrity, values)) {
+      tellAll(section, object, identity, of, integrity);
+      return;
+    }
     const shaped = section.shaped(of, identity ?? false, integrity, names);
-    if (shaped === undefined) return tellEntries(section, names, values, groupKey('dictionary', identity, integrity), of, integrity);
+    if (shaped === undefined) {
+      tellEntries(section, names, values, groupKey('dictionary', identity, integrity), of, integrity);
+      return;
+    }
     const { columns } = shaped;
     for (let i = 0; i < columns.length; i++) {
       const column = columns[i];
@@ -125,6 +149,8 @@ function tellAll(
   of: ClassWire,
   integrity: Integrity,
 ): void {
+  // One has a property under a symbol, so it comes here.
+  if (types.isArgumentsObject(object)) throw new Unsupported(object, ARGUMENTS);
   for (const key of Reflect.ownKeys(object)) tellProperty(section, object, key);
   tellEntries(section, [], [], groupKey('dictionary', identity, integrity), of, integrity);
 }

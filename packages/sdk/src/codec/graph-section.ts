@@ -76,20 +76,29 @@ export class GraphSection {
   cell(column: Column, value: unknown): void {
     switch (typeof value) {
       case 'number':
-        return column.addNumber(value);
+        column.addNumber(value);
+        return;
       case 'string':
-        return column.addText(value);
+        column.addText(value);
+        return;
       case 'object':
-        return value === null ? column.addPlain(CELL.null) : column.addRef(this.#refOf(value, this));
+        value === null ? column.addPlain(CELL.null) : column.addRef(this.#refOf(value, this));
+        return;
       case 'boolean':
-        return column.addPlain(value ? CELL.true : CELL.false);
+        column.addPlain(value ? CELL.true : CELL.false);
+        return;
       case 'undefined':
-        return column.addPlain(CELL.undefined);
+        column.addPlain(CELL.undefined);
+        return;
       case 'bigint':
-        return column.addOther(CELL.bigint, value.toString(16));
+        column.addOther(CELL.bigint, value.toString(16));
+        return;
       case 'symbol': {
         const text = symbolText(value);
-        if (text !== undefined) return column.addOther(CELL.symbol, text);
+        if (text !== undefined) {
+          column.addOther(CELL.symbol, text);
+          return;
+        }
       }
     }
     throw new Unsupported(value, describePrimitive(value));

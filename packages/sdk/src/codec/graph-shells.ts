@@ -56,27 +56,37 @@ export class Shells {
     switch (kind) {
       case GROUP.object:
       case GROUP.dictionary:
-        return this.#plain(group);
+        this.#plain(group);
+        return;
       case GROUP.array:
-        return this.#each(group, (maker) => (maker === undefined ? [] : construct(Array, [], maker)));
+        this.#each(group, (maker) => (maker === undefined ? [] : construct(Array, [], maker)));
+        return;
       case GROUP.map:
-        return this.#each(group, (maker) => (maker === undefined ? new Map() : construct(Map, [], maker)));
+        this.#each(group, (maker) => (maker === undefined ? new Map() : construct(Map, [], maker)));
+        return;
       case GROUP.set:
-        return this.#each(group, (maker) => (maker === undefined ? new Set() : construct(Set, [], maker)));
+        this.#each(group, (maker) => (maker === undefined ? new Set() : construct(Set, [], maker)));
+        return;
       case GROUP.error:
-        return this.#errors(group);
+        this.#errors(group);
+        return;
       case GROUP.bulk:
-        return this.#put(group, readCounts(payload[0], ids.length, 'bulk memory', true), (index) => this.#buffer(index));
+        this.#put(group, readCounts(payload[0], ids.length, 'bulk memory', true), (index) => this.#buffer(index));
+        return;
       case GROUP.import:
-        return this.#imports(group);
+        this.#imports(group);
+        return;
       case GROUP.memory:
-        return this.#memories(group);
+        this.#memories(group);
+        return;
       case GROUP.window:
-        return this.#windows(group);
+        this.#windows(group);
+        return;
       case GROUP.encoded:
         return; // made last
       default:
-        return this.#singles(group);
+        this.#singles(group);
+        return;
     }
   }
 

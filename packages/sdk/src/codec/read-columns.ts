@@ -115,7 +115,7 @@ function readText(wire: unknown, what: string): string {
 
 const HEXADECIMAL = /^-?(?:0|[1-9a-f][0-9a-f]*)$/;
 
-export function readBigint(text: string): bigint {
+function readBigint(text: string): bigint {
   if (!HEXADECIMAL.test(text) || text === '-0') throw new BadGraph('a bigint that is not written in hexadecimal');
   return text.startsWith('-') ? -BigInt(`0x${text.slice(1)}`) : BigInt(`0x${text}`);
 }

@@ -28,6 +28,8 @@ export function describePrimitive(value: unknown): Reason {
 
 export const PROXY: Reason = { what: 'a Proxy', remedy: 'register the object behind it' };
 
+export const ARGUMENTS: Reason = { what: 'the arguments of a function call', remedy: 'register an array of them ([...arguments])' };
+
 export function property(what: string): Reason {
   return { what, remedy: PLAIN };
 }

@@ -51,7 +51,7 @@ export const MEMORY_KINDS: readonly BufferKind[] = ['ArrayBuffer', 'SharedArrayB
 export const BULK_BYTES = 4096;
 
 /** How deep containers may be nested in a value. */
-export const MAX_DEPTH = 1000;
+const MAX_DEPTH = 1000;
 
 /** Most bytes of one encoded section. */
 export const MAX_SECTION_BYTES: number = 1.5 * 2 ** 30;

@@ -47,7 +47,8 @@ export function decodeManifest(bytes: Uint8Array, label: string): Manifest {
   const top = new Fields(unpacked.value, '', fail);
   const bases = top.maps('bases').map(base);
   const buffers = top.maps('buffers').map((fields) => buffer(fields, bases.length));
-  const sections = top.maps('sections').map((fields) => section(fields, bases.length, buffers));
+  const sections: SectionRecord[] = [];
+  for (const fields of top.maps('sections')) sections.push(section(fields, bases.length, buffers, sections));
   const manifest: Manifest = { ...head(top), sections, buffers, bases };
   if (bases.length > MAX_BASES) throw beyondLimit(label, 'manifest', `${bases.length} bases, more than ${MAX_BASES}`);
   for (const { name, length } of sections) {
@@ -141,15 +142,27 @@ function buffer(fields: Fields, bases: number): BufferRecord {
   return { ...record, maxLength };
 }
 
-function section(fields: Fields, bases: number, buffers: readonly BufferRecord[]): SectionRecord {
+/** Each once, in the order that the section's bytes mean. */
+function imports(fields: Fields, owner: string, before: readonly SectionRecord[]): number[] {
+  const found = new Set<number>();
+  for (const index of fields.list('imports')) {
+    if (!isCount(index) || before[index]?.member !== owner || found.has(index))
+      throw fields.wrong('imports', 'different indexes of earlier sections of the same member');
+    found.add(index);
+  }
+  return [...found];
+}
+
+/** @param before the sections that come before it */
+function section(fields: Fields, bases: number, buffers: readonly BufferRecord[], before: readonly SectionRecord[]): SectionRecord {
   const length = fields.count('length');
   const owner = fields.text('member');
-  let before = -1;
+  let last = -1;
   const uses = fields.list('buffers').map((index) => {
-    if (!isCount(index) || index <= before || buffers[index]?.member !== owner) {
+    if (!isCount(index) || index <= last || buffers[index]?.member !== owner) {
       throw fields.wrong('buffers', 'ascending indexes of buffers of the same member');
     }
-    before = index;
+    last = index;
     return index;
   });
   return {
@@ -161,6 +174,7 @@ function section(fields: Fields, bases: number, buffers: readonly BufferRecord[]
     length,
     extents: extents(fields, length, bases),
     buffers: uses,
+    ...(fields.has('imports') ? { imports: imports(fields, owner, before) } : {}),
   };
 }
 

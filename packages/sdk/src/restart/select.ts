@@ -10,6 +10,7 @@
  * 5. All of the image is read, verified and decoded here, before any user code sees a value of it.
  */
 import { CheckpointError, type ErrorCode, isCheckpointError, systemCode } from '../base/errors.js';
+import type { ClassRegistry } from '../codec/classes.js';
 import type { ImageContents, ImageRef } from '../image/contract.js';
 import { readImage } from '../image/reader.js';
 import type { ImageEntry, RunRecord, Store } from '../store/contract.js';
@@ -37,6 +38,8 @@ export type Selection = { readonly kind: 'fresh' } | ChosenImage;
 export interface SelectParts {
   readonly store: Store;
   readonly run: RunRecord;
+  /** The program's classes: asked for when a value is. */
+  readonly classes: ClassRegistry;
   /** Told when decoding an intact image failed: it is blamed, and passed over from the second time on. */
   readonly blame: (image: ImageRef, why: string) => Promise<void>;
 }
@@ -92,7 +95,7 @@ async function alongLineage(parts: SelectParts, mode: 'auto' | 'must'): Promise<
   return { kind: 'fresh' };
 }
 
-async function load({ store, run, blame }: SelectParts, entry: ImageEntry): Promise<Omit<ChosenImage, 'passedOver'>> {
+async function load({ store, run, blame, classes }: SelectParts, entry: ImageEntry): Promise<Omit<ChosenImage, 'passedOver'>> {
   const source = await store.openImage(entry);
   let contents: ImageContents;
   try {
@@ -102,7 +105,7 @@ async function load({ store, run, blame }: SelectParts, entry: ImageEntry): Prom
   }
   assertOurs(contents, run, entry);
   try {
-    return { kind: 'image', entry, contents, sections: decodeSections(contents, 'main') };
+    return { kind: 'image', entry, contents, sections: decodeSections(contents, 'main', classes) };
   } catch (error) {
     if (isCheckpointError(error, 'ERR_CKPT_DECODE')) await blame(entry, error.message);
     throw error;

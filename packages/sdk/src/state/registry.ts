@@ -15,6 +15,7 @@ export interface RestoredSection {
   readonly name: string;
   readonly kind: string;
   readonly version: number;
+  /** Decoded with the program's classes when it is first asked for; throws ERR_CKPT_SCHEMA where one is missing. */
   readonly value: unknown;
 }
 

@@ -6,6 +6,7 @@
  * 2. Nothing is changed: no blame is recorded, no epoch claimed, no file touched.
  */
 import { CheckpointError } from '../base/errors.js';
+import { NO_CLASSES } from '../codec/classes.js';
 import type { FilePlan } from '../files/contract.js';
 import type { Root } from '../files/mapped-paths.js';
 import { type ChosenImage, type PassedOver, type RestartChoice, selectImage } from '../restart/select.js';
@@ -65,7 +66,7 @@ export async function planRestart(
 }
 
 async function choose({ store, run, root }: OpenedStore, image: string | undefined): Promise<ChosenImage> {
-  const selection = await selectImage({ store, run, blame: async () => {} }, choiceOf(image));
+  const selection = await selectImage({ store, run, classes: NO_CLASSES, blame: async () => {} }, choiceOf(image));
   if (selection.kind === 'image') return selection;
   throw new CheckpointError('ERR_CKPT_NO_IMAGE', `restart: the store ${root} holds no image to start from: start the program itself`, {
     phase: 'select',
