@@ -134,7 +134,7 @@ export class Scanner {
       if (!this.#memory.isListed(object)) tellExtras(section, object);
       this.#memory.scanMemory(section, object, integrity);
     } else if (ArrayBuffer.isView(object)) {
-      if (!isBareView(object, viewLength(object))) tellExtras(section, object, isIndex);
+      if (!isBareView(object, viewLength(object))) tellExtras(section, object, types.isDataView(object) ? undefined : isIndex);
       this.#memory.scanView(section, object, integrity);
     } else if (types.isMap(object) && (of !== undefined || prototype === Map.prototype)) scanMap(section, object, of, integrity);
     else if (types.isSet(object) && (of !== undefined || prototype === Set.prototype)) scanSet(section, object, of, integrity);
