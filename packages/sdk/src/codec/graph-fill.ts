@@ -126,7 +126,7 @@ export class Filler {
 
   #objects({ ids, payload, of }: ReadGroup): void {
     const columns = payload[1];
-    if (!Array.isArray(columns)) throw new BadGraph('objects without columns');
+    if (!Array.isArray(columns) || columns.length === 0) throw new BadGraph('objects without columns');
     const keys = readTexts(payload[0], columns.length, 'keys');
     if (new Set(keys).size !== keys.length) throw new BadGraph('an object with the same key twice');
     const targets = Array.from(ids, (id) => [id, this.#target(id)] as const);
@@ -161,7 +161,7 @@ export class Filler {
   }
 
   #dictionaries({ ids, payload }: ReadGroup): void {
-    const sizes = readCounts(payload[0], ids.length, 'sizes of objects');
+    const sizes = readCounts(payload[0], ids.length, 'sizes of objects', true);
     const total = sum(sizes);
     const keys = this.#cells(payload[1], total, 'keys');
     const values = this.#cells(payload[2], total, 'values');

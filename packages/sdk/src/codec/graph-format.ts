@@ -64,7 +64,7 @@ export const MAX_SHAPE_KEYS = 64;
 export const MAX_SHAPES = 1024;
 
 /** The structure is flat whatever the state is like: lists of groups of columns. */
-export const GRAPH_LIMITS: MsgpackLimits = { depth: 12, values: 2 ** 27, containers: 16_000_000 };
+export const GRAPH_LIMITS: MsgpackLimits = { depth: 12, values: 2 ** 27, containers: 16_000_000, maps: false };
 
 /** Holes at the end of arrays that are not told: what they cost, all in a section together. */
 export const MAX_UNTOLD_HOLES = 1_000_000;

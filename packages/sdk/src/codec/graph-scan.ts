@@ -96,11 +96,13 @@ export class Scanner {
   #plain(section: GraphSection, object: object, identity: ClassDefinition | true | undefined, of: ClassWire, integrity: Integrity): void {
     const names = Object.getOwnPropertyNames(object);
     const values = this.#values;
-    if (!regularValues(object, names, integrity, values)) {
+    // An empty object takes more memory than a byte in the order of objects: as a dictionary it has a size beside.
+    if (names.length === 0 || !regularValues(object, names, integrity, values)) {
       tellAll(section, object, identity, of, integrity);
       return;
     }
-    const shaped = section.shaped(of, identity ?? false, integrity, names);
+    // V8 keeps objects without prototype as dictionaries, too.
+    const shaped = identity === true ? undefined : section.shaped(of, identity ?? false, integrity, names);
     if (shaped === undefined) {
       if (holdsMore(object)) throw new Unsupported(object, WRONG_PROTOTYPE);
       tellEntries(section, names, values, groupKey('dictionary', identity, integrity), of, integrity);
@@ -108,7 +110,7 @@ export class Scanner {
     }
     const { columns } = shaped;
     // Invariant 3.
-    if ((columns.length === 0 || columns[0]?.length === 0 || names[0] === '0') && holdsMore(object))
+    if ((columns[0]?.length === 0 || names[0] === '0') && holdsMore(object))
       throw new Unsupported(object, WRONG_PROTOTYPE);
     for (let i = 0; i < columns.length; i++) {
       const column = columns[i];

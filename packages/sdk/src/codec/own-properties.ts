@@ -7,6 +7,7 @@
  *    and compared with a clean one shown the same way, whatever this Node's way is.
  */
 import { inspect } from 'node:util';
+import { viewKind } from './slots.js';
 
 const FEW = 64;
 const SHOW = {
@@ -69,7 +70,7 @@ function cleanView(like: ArrayBufferView): ArrayBufferView {
   const memory = like.buffer instanceof ArrayBuffer ? new ArrayBuffer(bytes) : new SharedArrayBuffer(bytes);
   const view = new Uint8Array(memory);
   if (Buffer.isBuffer(like)) return Buffer.from(view.buffer);
-  // The caller has checked that `like` is one of the built-in typed arrays; their constructors take a buffer.
-  const Maker = like.constructor as new (memory: ArrayBufferLike) => ArrayBufferView;
+  // The kind is the name of one of the built-in typed arrays; their constructors take a buffer.
+  const Maker = Reflect.get(globalThis, viewKind(like)) as new (memory: ArrayBufferLike) => ArrayBufferView;
   return new Maker(memory);
 }
