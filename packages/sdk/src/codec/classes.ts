@@ -88,6 +88,42 @@ export class ClassRegistry {
 /** For what has no classes of the program: tools, and programs that register none. */
 export const NO_CLASSES: ClassRegistry = new ClassRegistry();
 
+/** What a class of the program may extend without encode and decode: the walk knows what these hold. */
+const EXTENDABLE: ReadonlySet<unknown> = new Set([
+  Object,
+  Array,
+  Map,
+  Set,
+  Date,
+  RegExp,
+  Error,
+  EvalError,
+  RangeError,
+  ReferenceError,
+  SyntaxError,
+  TypeError,
+  URIError,
+  AggregateError,
+]);
+
+/** The class and those that it extends, nearest first. */
+function lineage(maker: Maker): Maker[] {
+  const found: Maker[] = [];
+  for (
+    let prototype: unknown = maker.prototype;
+    typeof prototype === 'object' && prototype !== null;
+    prototype = Object.getPrototypeOf(prototype)
+  ) {
+    const each: unknown = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value;
+    if (typeof each === 'function') found.push(each as Maker); // what a prototype names as its constructor
+  }
+  return found.length > 0 && found[0] === maker ? found : [maker, ...found];
+}
+
+function isBuiltIn(maker: Maker): boolean {
+  return /\{\s*\[native code\]\s*\}\s*$/.test(Function.prototype.toString.call(maker));
+}
+
 function define<T extends object>(
   name: string,
   maker: abstract new (...args: never[]) => T,
@@ -102,9 +138,16 @@ function define<T extends object>(
   if (!Number.isSafeInteger(version) || version < 1)
     throw new TypeError(`${call}: expected a version that is a whole number from 1 on, got ${String(version)}`);
   if ((encode === undefined) !== (decode === undefined)) throw new TypeError(`${call}: encode and decode belong together; give both`);
-  if (encode === undefined && PRIVATE.test(Function.prototype.toString.call(maker)))
+  const makers = lineage(maker);
+  const builtIn = makers.find((each) => isBuiltIn(each));
+  if (builtIn === maker) throw new TypeError(`${call}: ${name} is built into JavaScript, and carried without registration or not at all`);
+  if (encode === undefined && builtIn !== undefined && !EXTENDABLE.has(builtIn))
     throw new TypeError(
-      `${call}: the class has private fields, which nobody else can read; give encode and decode, which turn an instance into data and back`,
+      `${call}: the class extends ${builtIn.name}, whose contents are not properties; give encode and decode, which turn an instance into data and back`,
+    );
+  if (encode === undefined && makers.some((each) => each !== builtIn && PRIVATE.test(Function.prototype.toString.call(each))))
+    throw new TypeError(
+      `${call}: the class, or one that it extends, has private fields, which nobody else can read; give encode and decode, which turn an instance into data and back`,
     );
   return {
     name,

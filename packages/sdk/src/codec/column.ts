@@ -7,14 +7,14 @@
  */
 import { CELL } from './graph-format.js';
 import { Bytes, Counts, Floats, type NumbersWire } from './growing.js';
-import { type TextsWire, textsWire } from './texts.js';
+import { type TextsWire, type TextWire, textsWire, textWire } from './texts.js';
 
 export type ColumnWire = readonly [
   kinds: number | Uint8Array,
   numbers: NumbersWire | null,
   texts: TextsWire | null,
   refs: NumbersWire | null,
-  others: readonly string[] | null,
+  others: readonly TextWire[] | null,
 ];
 
 const NONE = -1;
@@ -61,7 +61,7 @@ export class Column {
   wire(): ColumnWire {
     const kinds = this.#kinds?.wire() ?? (this.#kind < CELL.number ? this.#stated() : this.#kind);
     const texts = this.#texts === undefined ? null : textsWire(this.#texts);
-    return [kinds, this.#numbers?.wire() ?? null, texts, this.#refs?.wire() ?? null, this.#others ?? null];
+    return [kinds, this.#numbers?.wire() ?? null, texts, this.#refs?.wire() ?? null, this.#others?.map(textWire) ?? null];
   }
 
   #add(kind: number): void {

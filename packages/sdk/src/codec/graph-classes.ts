@@ -44,8 +44,9 @@ export function decodedInstance(definition: ClassDefinition, data: unknown, sect
     const message = `decode section ${section}: the decode function of class ${definition.name} threw; nothing has changed`;
     throw new CheckpointError('ERR_CKPT_RESTORE', message, { section, phase: 'register', cause: error });
   }
-  if (typeof made === 'object' && made !== null) return made;
-  const message = `decode section ${section}: the decode function of class ${definition.name} returned ${typeof made}; expected an instance`;
+  // The instance was told by its prototype, so it must come back with it.
+  if (typeof made === 'object' && made !== null && Object.getPrototypeOf(made) === definition.prototype) return made;
+  const message = `decode section ${section}: the decode function of class ${definition.name} returned ${made === null ? 'null' : typeof made}; expected an instance of that very class`;
   throw new CheckpointError('ERR_CKPT_RESTORE', message, { section, phase: 'register' });
 }
 

@@ -9,17 +9,22 @@
 import { Tagged } from './classes.js';
 import { define, defineAll, REGULAR } from './define.js';
 import { currentData } from './graph-classes.js';
-import { GROUP, INTEGRITY, MAX_UNTOLD_HOLES, UNTOLD_COST } from './graph-format.js';
+import { GROUP, INTEGRITY, LONG_RUN, MAX_UNTOLD_HOLES, untoldCost } from './graph-format.js';
 import { Instances, type Put } from './graph-instances.js';
 import type { ReadExtras, ReadGraph, ReadGroup } from './graph-read.js';
 import { Shells, type Surroundings } from './graph-shells.js';
 import { BadGraph, Cells, HOLE, REF, readCounts, readTexts } from './read-columns.js';
+import { sizeOf } from './slots.js';
 
 export class Filler {
   readonly #around: Surroundings;
   readonly #graph: ReadGraph;
   readonly #shells: Shells;
   readonly #pending: Instances;
+  /** Values that instances of an older version still wait for, by number. */
+  readonly #missing = new Map<number, number>();
+  /** Objects that are made elsewhere: by decode functions, or in other sections. */
+  readonly #closed: ReadonlySet<number>;
   #untoldHoles = 0;
 
   constructor(graph: ReadGraph, around: Surroundings) {
@@ -27,6 +32,8 @@ export class Filler {
     this.#around = around;
     this.#shells = new Shells(graph, around);
     this.#pending = new Instances(graph, around.classes, around.section);
+    const elsewhere = graph.groups.filter(({ kind }) => kind === GROUP.encoded || kind === GROUP.import);
+    this.#closed = new Set(elsewhere.flatMap(({ ids }) => [...ids]));
   }
 
   get objects(): readonly unknown[] {
@@ -38,11 +45,8 @@ export class Filler {
     const { groups, extras, root } = this.#graph;
     for (const group of groups) this.#group(group);
     if (extras !== undefined) this.#extras(extras);
-    for (const [id, { definition, group, data }] of this.#shells.outdated) {
-      if (group.of.of !== 'class') continue;
-      const current = currentData(definition, group.of, data, this.#around.section);
-      defineAll(this.objects[id], current);
-    }
+    // What lies deeper has higher numbers mostly: a step is handed objects that are of the new version already.
+    for (const id of [...this.#shells.outdated.keys()].reverse()) this.#renew(id);
     let value: unknown;
     this.#take(root, (found) => {
       value = found;
@@ -53,7 +57,7 @@ export class Filler {
   }
 
   /** Hands the next cell's value to `put`, at once or when it is made. */
-  #take(cells: Cells, put: Put): void {
+  #take(cells: Cells, put: Put, owner?: number): void {
     const value = cells.next();
     if (value === HOLE) throw new BadGraph('a hole that is not in an array');
     if (value !== REF) {
@@ -61,8 +65,28 @@ export class Filler {
       return;
     }
     const pending = this.#pending.get(cells.ref);
-    if (pending !== undefined) pending.waiting.push(put);
-    else put(this.objects[cells.ref]);
+    if (pending === undefined) {
+      put(this.objects[cells.ref]);
+      return;
+    }
+    pending.waiting.push(owner === undefined || !this.#shells.outdated.has(owner) ? put : this.#owed(put, owner));
+  }
+
+  /** An instance of an older version is renewed once its data is complete. */
+  #owed(put: Put, owner: number): Put {
+    this.#missing.set(owner, (this.#missing.get(owner) ?? 0) + 1);
+    return (value) => {
+      put(value);
+      this.#missing.set(owner, (this.#missing.get(owner) ?? 1) - 1);
+      this.#renew(owner);
+    };
+  }
+
+  /** Turns the data of an instance of an older version, when it is complete, into what the class expects now. */
+  #renew(id: number): void {
+    const outdated = this.#shells.outdated.get(id);
+    if (outdated === undefined || outdated.group.of.of !== 'class' || (this.#missing.get(id) ?? 0) > 0) return;
+    defineAll(this.objects[id], currentData(outdated.definition, outdated.group.of, outdated.data, this.#around.section));
   }
 
   #group(group: ReadGroup): void {
@@ -102,16 +126,16 @@ export class Filler {
 
   #objects({ ids, payload, of }: ReadGroup): void {
     const columns = payload[1];
-    if (!Array.isArray(columns)) throw new BadGraph('objects without columns');
+    if (!Array.isArray(columns) || columns.length === 0) throw new BadGraph('objects without columns');
     const keys = readTexts(payload[0], columns.length, 'keys');
     if (new Set(keys).size !== keys.length) throw new BadGraph('an object with the same key twice');
-    const targets = Array.from(ids, (id) => this.#target(id));
+    const targets = Array.from(ids, (id) => [id, this.#target(id)] as const);
     for (const [index, key] of keys.entries()) {
       const cells = this.#cells(columns[index], ids.length, `column ${key}`);
       const awkward = key in Object.prototype || of.of === 'class';
-      for (const target of targets) {
+      for (const [id, target] of targets) {
         // A place of its own at once, so that the order of the keys is kept whatever comes later.
-        if (awkward) this.#take(this.#reserve(cells, target, key), (value) => define(target, key, value, REGULAR));
+        if (awkward) this.#take(this.#reserve(cells, target, key), (value) => define(target, key, value, REGULAR), id);
         else this.#assign(cells, target as Record<string, unknown>, key);
       }
     }
@@ -137,7 +161,7 @@ export class Filler {
   }
 
   #dictionaries({ ids, payload }: ReadGroup): void {
-    const sizes = readCounts(payload[0], ids.length, 'sizes of objects');
+    const sizes = readCounts(payload[0], ids.length, 'sizes of objects', true);
     const total = sum(sizes);
     const keys = this.#cells(payload[1], total, 'keys');
     const values = this.#cells(payload[2], total, 'values');
@@ -146,7 +170,7 @@ export class Filler {
       for (let left = sizes[row] ?? 0; left > 0; left--) {
         const key = keys.next();
         if (typeof key !== 'string' || Object.hasOwn(target, key)) throw new BadGraph('an object key that is no text, or there twice');
-        this.#take(this.#reserve(values, target, key), (value) => define(target, key, value, REGULAR));
+        this.#take(this.#reserve(values, target, key), (value) => define(target, key, value, REGULAR), id);
       }
     });
   }
@@ -159,10 +183,10 @@ export class Filler {
       const array = this.#target(id) as unknown[]; // made as an array, see Shells
       const length = lengths[row] ?? 0;
       const count = told[row] ?? 0;
-      this.#untoldHoles += Math.min(length - count, UNTOLD_COST);
+      this.#untoldHoles += untoldCost(length, count);
       if (count > length || this.#untoldHoles > MAX_UNTOLD_HOLES) throw new BadGraph('arrays longer than their items can tell');
       for (let index = 0; index < count; index++) this.#item(items, array, index);
-      if (array.length !== length) array.length = length;
+      if (array.length !== length) lengthen(array, length, untoldCost(length, count) === LONG_RUN);
     });
   }
 
@@ -189,7 +213,7 @@ export class Filler {
       const map = this.#target(id);
       this.#collect(sizes[row] ?? 0, [keys, values], (entries) => {
         for (let i = 0; i < entries.length; i += 2) Map.prototype.set.call(map, entries[i], entries[i + 1]);
-        if ((map as Map<unknown, unknown>).size * 2 !== entries.length) throw new BadGraph('a Map with the same key twice');
+        if (sizeOf(map) * 2 !== entries.length) throw new BadGraph('a Map with the same key twice');
       });
     });
   }
@@ -201,7 +225,7 @@ export class Filler {
       const set = this.#target(id);
       this.#collect(sizes[row] ?? 0, [items], (found) => {
         for (const item of found) Set.prototype.add.call(set, item);
-        if ((set as Set<unknown>).size !== found.length) throw new BadGraph('a Set with the same item twice');
+        if (sizeOf(set) !== found.length) throw new BadGraph('a Set with the same item twice');
       });
     });
   }
@@ -239,10 +263,11 @@ export class Filler {
     targets.forEach((id, row) => {
       const target = this.#target(id);
       const key = keys.next();
+      if (this.#closed.has(id)) throw new BadGraph('a property of an object that this section does not make');
       if ((typeof key !== 'string' && typeof key !== 'symbol') || Object.hasOwn(target, key))
         throw new BadGraph('a property whose key is neither text nor symbol, or is there twice');
       const bits = attributes[row] ?? 0;
-      this.#take(values, (value) => define(target, key, value, bits));
+      this.#take(this.#reserve(values, target, key), (value) => define(target, key, value, bits), id);
     });
   }
 }
@@ -252,6 +277,14 @@ function close(object: unknown, integrity: number): void {
   if (integrity === INTEGRITY.frozen) Object.freeze(object);
   else if (integrity === INTEGRITY.sealed) Object.seal(object);
   else Object.preventExtensions(object);
+}
+
+/** With `sparsely`, V8 sets no memory aside for the holes: an element far away makes a dictionary of them. */
+function lengthen(array: unknown[], length: number, sparsely: boolean): void {
+  if (sparsely) {
+    define(array, String(length - 1), undefined, REGULAR);
+    Reflect.deleteProperty(array, length - 1);
+  } else array.length = length;
 }
 
 function sum(counts: ArrayLike<number>): number {

@@ -64,11 +64,17 @@ export const MAX_SHAPE_KEYS = 64;
 export const MAX_SHAPES = 1024;
 
 /** The structure is flat whatever the state is like: lists of groups of columns. */
-export const GRAPH_LIMITS: MsgpackLimits = { depth: 12, values: 2 ** 27, containers: 16_000_000 };
+export const GRAPH_LIMITS: MsgpackLimits = { depth: 12, values: 2 ** 27, containers: 16_000_000, maps: false };
 
-/**
- * Holes at the end of arrays that are not told, all in a section together. A longer run counts as UNTOLD_COST: longer
- * than that, memory is not set aside for them.
- */
+/** Holes at the end of arrays that are not told: what they cost, all in a section together. */
 export const MAX_UNTOLD_HOLES = 1_000_000;
+/** For more holes than this, beyond as many as there are items, no memory is set aside: they count as LONG_RUN. */
 export const UNTOLD_COST = 4096;
+export const LONG_RUN = 8;
+
+/** What an array of `length` costs of MAX_UNTOLD_HOLES, of which `told` items are told. */
+export function untoldCost(length: number, told: number): number {
+  const holes = length - told;
+  if (holes <= told) return 0;
+  return holes > UNTOLD_COST ? LONG_RUN : holes;
+}

@@ -61,11 +61,9 @@ export class EntriesGroup extends Group {
   readonly keys: Column = new Column();
   readonly values: Column = new Column();
   readonly #sizes = new Counts();
-  readonly #wide: boolean;
 
   constructor(index: number, kind: typeof GROUP.dictionary | typeof GROUP.map, of: ClassWire, integrity: Integrity) {
     super(index, kind, of, integrity);
-    this.#wide = kind === GROUP.map;
   }
 
   size(entries: number): void {
@@ -73,7 +71,7 @@ export class EntriesGroup extends Group {
   }
 
   protected payload(): readonly unknown[] {
-    return [this.#sizes.wire(this.#wide), this.keys.wire(), this.values.wire()];
+    return [this.#sizes.wire(true), this.keys.wire(), this.values.wire()];
   }
 }
 

@@ -10,12 +10,13 @@
  *    listed like bulk memory, for the windows met before too.
  */
 import { types } from 'node:util';
-import type { BufferKind, FoundBuffer } from './contract.js';
+import type { FoundBuffer } from './contract.js';
 import { GROUP, type Integrity } from './graph-format.js';
 import { CountsGroup, MemoryGroup, type PoolWindow, ViewGroup, WindowGroup } from './graph-groups.js';
 import type { GraphSection } from './graph-section.js';
 import { trackingOf } from './length-tracking.js';
 import { describeObject, type Reason } from './refusal.js';
+import { memoryKind, memoryLength, memoryMaximum, viewKind, viewLength, viewMemory, viewOffset } from './slots.js';
 import { BULK_BYTES, MEMORY_KINDS, VIEW_KINDS, type ViewKind } from './tags.js';
 import { Unsupported } from './unsupported.js';
 
@@ -54,7 +55,12 @@ export class GraphMemory {
 
   /** Bulk memory has no number of its own across sections: each refers to the member's list. */
   isBulk(memory: ArrayBufferLike): boolean {
-    return memory.byteLength >= BULK_BYTES || this.#pools.has(memory);
+    return memoryLength(memory) >= BULK_BYTES || this.#pools.has(memory);
+  }
+
+  /** True once a section has told of that bulk memory, and of what hangs on it. */
+  isListed(memory: ArrayBufferLike): boolean {
+    return this.#listed.has(memory);
   }
 
   scanMemory(section: GraphSection, memory: ArrayBufferLike, integrity: Integrity): void {
@@ -69,21 +75,22 @@ export class GraphMemory {
       return;
     }
     const group = section.group(`memory ${integrity}`, (place) => new MemoryGroup(place, GROUP.memory, null, integrity));
-    group.kinds.add(MEMORY_KINDS.indexOf(kindOf(memory)));
+    group.kinds.add(MEMORY_KINDS.indexOf(memoryKind(memory)));
     group.memories.push(memory);
-    section.cell(group.maxima, isResizable(memory) ? memory.maxByteLength : null);
+    section.cell(group.maxima, memoryMaximum(memory) ?? null);
     section.place(group);
   }
 
   scanView(section: GraphSection, view: ArrayBufferView, integrity: Integrity): void {
     const kind = VIEW_PROTOTYPES.get(Object.getPrototypeOf(view));
-    if (kind === undefined || types.isDataView(view) !== (kind === 'DataView')) throw new Unsupported(view, describeObject(view));
-    const length = viewLength(view, kind);
+    if (kind === undefined || viewKind(view) !== (kind === 'Buffer' ? 'Uint8Array' : kind))
+      throw new Unsupported(view, describeObject(view));
+    const length = toldLength(view, kind);
     if (kind === 'Buffer' && this.#asWindow(section, view, integrity)) return;
     const group = section.group(`view ${integrity}`, (place) => new ViewGroup(place, GROUP.view, null, integrity));
     group.kinds.add(VIEW_KINDS.indexOf(kind));
-    group.memories.add(section.ref(view.buffer));
-    group.offsets.add(view.byteOffset);
+    group.memories.add(section.ref(viewMemory(view)));
+    group.offsets.add(viewOffset(view));
     section.cell(group.lengths, length);
     section.place(group);
   }
@@ -92,8 +99,9 @@ export class GraphMemory {
     const known = this.#listed.get(memory);
     if (known !== undefined) return known;
     const index = this.buffers.length;
-    const found: FoundBuffer = { kind: kindOf(memory), memory, byteLength: memory.byteLength };
-    this.buffers.push(isResizable(memory) ? { ...found, maxByteLength: memory.maxByteLength } : found);
+    const found: FoundBuffer = { kind: memoryKind(memory), memory, byteLength: memoryLength(memory) };
+    const maxByteLength = memoryMaximum(memory);
+    this.buffers.push(maxByteLength === undefined ? found : { ...found, maxByteLength });
     this.#listed.set(memory, index);
     for (const window of this.#pools.get(memory) ?? []) window.section.buffers.add(index);
     return index;
@@ -101,17 +109,19 @@ export class GraphMemory {
 
   /** Takes a Buffer as a window on Node's pool, when it is one (invariant 2). */
   #asWindow(section: GraphSection, view: ArrayBufferView, integrity: Integrity): boolean {
-    const memory = view.buffer;
-    const ours = poolBytes.has(memory.byteLength) && view.byteLength <= memory.byteLength / 2 && kindOf(memory) === 'ArrayBuffer';
-    if (!ours || this.#met(memory) || isResizable(memory)) return false;
+    const memory = viewMemory(view);
+    const length = viewLength(view);
+    const pool = memoryLength(memory);
+    const ours = poolBytes.has(pool) && length <= pool / 2 && memoryKind(memory) === 'ArrayBuffer';
+    if (!ours || this.#met(memory) || memoryMaximum(memory) !== undefined || memoryFault(memory) !== undefined) return false;
     const windows = this.#pools.get(memory) ?? [];
-    const offset = view.byteOffset;
-    const end = offset + view.byteLength;
+    const offset = viewOffset(view);
+    const end = offset + length;
     if (windows.some((other) => offset < other.offset + other.length && other.offset < end)) return false;
     this.#pools.set(memory, windows);
-    const window = { memory, offset, length: view.byteLength, section };
+    const window = { memory, offset, length, section };
     windows.push(window);
-    const group = section.group(`window ${integrity}`, (place) => new WindowGroup(place, integrity, (pool) => this.#listed.get(pool)));
+    const group = section.group(`window ${integrity}`, (place) => new WindowGroup(place, integrity, (found) => this.#listed.get(found)));
     group.windows.push(window);
     section.place(group);
     return true;
@@ -119,34 +129,26 @@ export class GraphMemory {
 }
 
 /** Elements of the view; null when it follows its memory's length. */
-function viewLength(view: ArrayBufferView, kind: ViewKind): number | null {
-  const memory = view.buffer;
-  if (isResizable(memory)) {
+function toldLength(view: ArrayBufferView, kind: ViewKind): number | null {
+  const memory = viewMemory(view);
+  if (memoryMaximum(memory) !== undefined) {
     const tracking = trackingOf(view);
     if (tracking === 'unknown' || (tracking === 'tracking' && kind === 'Buffer')) throw new Unsupported(view, UNCLEAR_VIEW);
     if (tracking === 'tracking') return null;
-  } else if (memory.byteLength === 0 && isDetached(memory)) {
+  } else if (isDetached(memory)) {
     throw new Unsupported(view, DETACHED);
   }
-  return 'length' in view && typeof view.length === 'number' ? view.length : view.byteLength;
+  return viewLength(view);
 }
 
 function memoryFault(memory: ArrayBufferLike): Reason | undefined {
-  const prototype: unknown = Object.getPrototypeOf(memory);
-  if (prototype !== ArrayBuffer.prototype && prototype !== SharedArrayBuffer.prototype) return describeObject(memory);
+  const expected = types.isSharedArrayBuffer(memory) ? SharedArrayBuffer.prototype : ArrayBuffer.prototype;
+  if (Object.getPrototypeOf(memory) !== expected) return describeObject(memory);
   return isDetached(memory) ? DETACHED : undefined;
 }
 
-function kindOf(memory: ArrayBufferLike): BufferKind {
-  return types.isSharedArrayBuffer(memory) ? 'SharedArrayBuffer' : 'ArrayBuffer';
-}
-
-function isResizable(memory: ArrayBufferLike): boolean {
-  return memory instanceof ArrayBuffer ? memory.resizable : memory.growable;
-}
-
 function isDetached(memory: ArrayBufferLike): boolean {
-  if (memory.byteLength !== 0) return false;
+  if (memoryLength(memory) !== 0) return false;
   try {
     return new Uint8Array(memory).byteLength !== 0;
   } catch {

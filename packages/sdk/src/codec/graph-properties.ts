@@ -6,6 +6,7 @@
  * 2. Nothing that hangs on an object is passed over: hidden, read-only and symbol-keyed properties, properties beside
  *    the elements of an array or view, and whether the object is frozen, sealed or not extensible.
  */
+import { types } from 'node:util';
 import { ATTRIBUTE, INTEGRITY, type Integrity } from './graph-format.js';
 import { type GraphSection, symbolText } from './graph-section.js';
 import { keyStep, symbolStep } from './paths.js';
@@ -14,8 +15,16 @@ import { Unsupported } from './unsupported.js';
 
 export function integrityOf(object: object): Integrity {
   if (Object.isExtensible(object)) return INTEGRITY.open;
-  if (Object.isFrozen(object)) return INTEGRITY.frozen;
+  // The properties of views are told with their attributes; V8 refuses to close elements, be there any or not.
+  if (ArrayBuffer.isView(object)) return INTEGRITY.closed;
+  if (Object.isFrozen(object) && !hidesWritable(object)) return INTEGRITY.frozen;
   return Object.isSealed(object) ? INTEGRITY.sealed : INTEGRITY.closed;
+}
+
+/** V8 says frozen of objects that are closed and have no property but one that it computes itself, writable as that is. */
+function hidesWritable(object: object): boolean {
+  const key = Array.isArray(object) ? 'length' : types.isNativeError(object) ? 'stack' : undefined;
+  return key !== undefined && Object.getOwnPropertyDescriptor(object, key)?.writable === true;
 }
 
 const { enumerable, writable, configurable } = ATTRIBUTE;

@@ -5,17 +5,21 @@
  * 1. Nothing of the program runs but the `encode` functions that it registered: no getter, no proxy trap, no toJSON, no
  *    iterator of a subclass.
  * 2. An object is placed exactly once, after its values.
+ * 3. A Map, Date, view, … whose prototype was changed to a plain one is no plain object. Each has no properties, or elements,
+ *    or irregular properties, unless the program gave it some: the first object of each shape is looked at as well.
  */
 import { types } from 'node:util';
 import type { ClassDefinition, ClassRegistry } from './classes.js';
 import { scanArray } from './graph-arrays.js';
 import { GROUP, type Integrity } from './graph-format.js';
-import { CellsGroup, type ClassWire, CountsGroup, classWire, EntriesGroup, errorWire, type Group, SetGroup } from './graph-groups.js';
+import { CellsGroup, type ClassWire, CountsGroup, classWire, EntriesGroup, SetGroup } from './graph-groups.js';
 import type { GraphMemory } from './graph-memory.js';
 import { integrityOf, isIndex, regularValues, tellExtras, tellProperty } from './graph-properties.js';
 import type { GraphSection } from './graph-section.js';
+import { cells, scanError, scanSingle } from './graph-singles.js';
 import { isBareView } from './own-properties.js';
-import { ARGUMENTS, describeObject, PROXY } from './refusal.js';
+import { ARGUMENTS, describeObject, PROXY, WRONG_PROTOTYPE } from './refusal.js';
+import { holdsMore, viewLength } from './slots.js';
 import { Unsupported } from './unsupported.js';
 
 /** Stands in the queue for an object of an earlier section. */
@@ -92,16 +96,22 @@ export class Scanner {
   #plain(section: GraphSection, object: object, identity: ClassDefinition | true | undefined, of: ClassWire, integrity: Integrity): void {
     const names = Object.getOwnPropertyNames(object);
     const values = this.#values;
-    if (!regularValues(object, names, integrity, values)) {
+    // An empty object takes more memory than a byte in the order of objects: as a dictionary it has a size beside.
+    if (names.length === 0 || !regularValues(object, names, integrity, values)) {
       tellAll(section, object, identity, of, integrity);
       return;
     }
-    const shaped = section.shaped(of, identity ?? false, integrity, names);
+    // V8 keeps objects without prototype as dictionaries, too.
+    const shaped = identity === true ? undefined : section.shaped(of, identity ?? false, integrity, names);
     if (shaped === undefined) {
+      if (holdsMore(object)) throw new Unsupported(object, WRONG_PROTOTYPE);
       tellEntries(section, names, values, groupKey('dictionary', identity, integrity), of, integrity);
       return;
     }
     const { columns } = shaped;
+    // Invariant 3.
+    if ((columns[0]?.length === 0 || names[0] === '0') && holdsMore(object))
+      throw new Unsupported(object, WRONG_PROTOTYPE);
     for (let i = 0; i < columns.length; i++) {
       const column = columns[i];
       if (column !== undefined) section.cell(column, values[i]);
@@ -123,11 +133,10 @@ export class Scanner {
 
   #builtIn(section: GraphSection, object: object, prototype: object, of: ClassDefinition | undefined, integrity: Integrity): boolean {
     if (types.isAnyArrayBuffer(object)) {
-      tellExtras(section, object);
+      if (!this.#memory.isListed(object)) tellExtras(section, object);
       this.#memory.scanMemory(section, object, integrity);
     } else if (ArrayBuffer.isView(object)) {
-      const length = 'length' in object && typeof object.length === 'number' ? object.length : 0;
-      if (!isBareView(object, length)) tellExtras(section, object, isIndex);
+      if (!isBareView(object, viewLength(object))) tellExtras(section, object, types.isDataView(object) ? undefined : isIndex);
       this.#memory.scanView(section, object, integrity);
     } else if (types.isMap(object) && (of !== undefined || prototype === Map.prototype)) scanMap(section, object, of, integrity);
     else if (types.isSet(object) && (of !== undefined || prototype === Set.prototype)) scanSet(section, object, of, integrity);
@@ -151,6 +160,7 @@ function tellAll(
 ): void {
   // One has a property under a symbol, so it comes here.
   if (types.isArgumentsObject(object)) throw new Unsupported(object, ARGUMENTS);
+  if (holdsMore(object)) throw new Unsupported(object, WRONG_PROTOTYPE);
   for (const key of Reflect.ownKeys(object)) tellProperty(section, object, key);
   tellEntries(section, [], [], groupKey('dictionary', identity, integrity), of, integrity);
 }
@@ -207,67 +217,4 @@ function scanSet(section: GraphSection, set: Set<unknown>, of: ClassDefinition |
   });
   group.sizes.add(size);
   section.place(group);
-}
-
-function scanError(section: GraphSection, error: Error, prototype: object, of: ClassDefinition | undefined, integrity: Integrity): boolean {
-  const wire = of === undefined ? errorWire(prototype) : classWire(of);
-  if (wire === undefined) return false;
-  tellExtras(section, error, (key) => key === 'stack');
-  const group = section.group(
-    `error ${of?.name ?? ''} ${String(wire)} ${integrity}`,
-    (index) => new CellsGroup(index, GROUP.error, wire, integrity, 1),
-  );
-  // An own property that V8 computes on demand; a plain string afterwards.
-  cells(section, group, [Object.hasOwn(error, 'stack') ? error.stack : null]);
-  section.place(group);
-  return true;
-}
-
-/** Kinds whose objects are a few cells each. */
-function scanSingle(
-  section: GraphSection,
-  object: object,
-  prototype: object,
-  of: ClassDefinition | undefined,
-  integrity: Integrity,
-): boolean {
-  const ours = (base: object): boolean => of !== undefined || prototype === base;
-  const place = (
-    kind: Group extends never ? never : (typeof GROUP)['date' | 'regexp' | 'boxed' | 'url'],
-    values: readonly unknown[],
-  ): true => {
-    const group = section.group(
-      `single ${kind} ${of?.name ?? ''} ${integrity}`,
-      (index) => new CellsGroup(index, kind, classWire(of), integrity, values.length),
-    );
-    cells(section, group, values);
-    section.place(group);
-    return true;
-  };
-  if (types.isDate(object) && ours(Date.prototype)) {
-    tellExtras(section, object);
-    return place(GROUP.date, [Date.prototype.getTime.call(object)]);
-  }
-  if (types.isRegExp(object) && ours(RegExp.prototype)) {
-    tellExtras(section, object, (key) => key === 'lastIndex');
-    return place(GROUP.regexp, [object.source, object.flags, object.lastIndex]);
-  }
-  if (types.isBoxedPrimitive(object) && of === undefined) {
-    const primitive: unknown = Object.getPrototypeOf(object).valueOf.call(object);
-    if (Object.getPrototypeOf(Object(primitive)) !== prototype) return false;
-    tellExtras(section, object, (key) => typeof primitive === 'string' && (key === 'length' || isIndex(key)));
-    return place(GROUP.boxed, [primitive]);
-  }
-  if (prototype === URL.prototype && object instanceof URL) {
-    tellExtras(section, object);
-    return place(GROUP.url, [object.href]);
-  }
-  return false;
-}
-
-function cells(section: GraphSection, group: CellsGroup, values: readonly unknown[]): void {
-  for (let i = 0; i < values.length; i++) {
-    const column = group.columns[i];
-    if (column !== undefined) section.cell(column, values[i]);
-  }
 }

@@ -116,7 +116,7 @@ export class GraphSection {
   }
 
   /** The group for plain objects or instances with these keys; undefined: to be written key by key. */
-  shaped(of: ClassWire, identity: ClassDefinition | boolean, integrity: Integrity, keys: readonly string[]): ObjectGroup | undefined {
+  shaped(of: ClassWire, identity: ClassDefinition | false, integrity: Integrity, keys: readonly string[]): ObjectGroup | undefined {
     let byIntegrity = this.#shapes.get(identity);
     if (byIntegrity === undefined) {
       byIntegrity = [new Shapes(), new Shapes(), new Shapes(), new Shapes()];

@@ -105,7 +105,7 @@ export class Shells {
   #plain(group: ReadGroup): void {
     const { ids, of } = group;
     const { objects } = this;
-    if (of.of === 'error') throw new BadGraph('an object with the prototype of an error');
+    if (of.of === 'error' || (of.of === 'nothing' && group.kind === GROUP.object)) throw new BadGraph('an object of a wrong prototype');
     if (of.of === 'kind') for (const id of ids) objects[id] = {};
     else if (of.of === 'nothing') for (const id of ids) objects[id] = Object.create(null);
     else {

@@ -7,6 +7,7 @@
  *    and compared with a clean one shown the same way, whatever this Node's way is.
  */
 import { inspect } from 'node:util';
+import { viewKind } from './slots.js';
 
 const FEW = 64;
 const SHOW = {
@@ -26,7 +27,7 @@ const SHOW = {
 /** For an array with few or no holes. */
 export function hasExtras(array: readonly unknown[]): boolean {
   if (array.length > FEW)
-    return show(array) !== clean(array, () => new Array(FEW + 1).fill(0)) || Object.getPrototypeOf(array) !== Array.prototype;
+    return misleads(array) || show(array) !== clean(array, () => new Array(FEW + 1).fill(0)) || Object.getPrototypeOf(array) !== Array.prototype;
   const names = Object.getOwnPropertyNames(array);
   if (names.length > array.length + 1 || Object.getOwnPropertySymbols(array).length > 0) return true;
   // With a hole, a name may stand in the place of an element.
@@ -36,7 +37,13 @@ export function hasExtras(array: readonly unknown[]): boolean {
 /** True when `view` is a typed array or DataView with nothing of its own but its elements. */
 export function isBareView(view: ArrayBufferView, length: number): boolean {
   if (length <= FEW || view instanceof DataView) return Reflect.ownKeys(view).length === (view instanceof DataView ? 0 : length);
-  return show(view) === clean(view, () => cleanView(view));
+  return !misleads(view) && show(view) === clean(view, () => cleanView(view));
+}
+
+/** Own properties that `inspect` would ask, or run, instead of showing them. */
+function misleads(object: object): boolean {
+  if (Object.hasOwn(object, 'constructor') || Object.hasOwn(object, Symbol.toStringTag)) return true;
+  return ArrayBuffer.isView(object) && Object.hasOwn(object, 'length');
 }
 
 function show(object: object): string {
@@ -63,7 +70,7 @@ function cleanView(like: ArrayBufferView): ArrayBufferView {
   const memory = like.buffer instanceof ArrayBuffer ? new ArrayBuffer(bytes) : new SharedArrayBuffer(bytes);
   const view = new Uint8Array(memory);
   if (Buffer.isBuffer(like)) return Buffer.from(view.buffer);
-  // The caller has checked that `like` is one of the built-in typed arrays; their constructors take a buffer.
-  const Maker = like.constructor as new (memory: ArrayBufferLike) => ArrayBufferView;
+  // The kind is the name of one of the built-in typed arrays; their constructors take a buffer.
+  const Maker = Reflect.get(globalThis, viewKind(like)) as new (memory: ArrayBufferLike) => ArrayBufferView;
   return new Maker(memory);
 }

@@ -187,8 +187,7 @@ export class Cells {
   }
 
   #named(kind: number | undefined): bigint | symbol {
-    const text = this.#others[this.#other++];
-    if (typeof text !== 'string') throw new BadGraph('a bigint or symbol without text');
+    const text = readText(this.#others[this.#other++], 'a bigint or symbol');
     return kind === CELL.bigint ? readBigint(text) : readSymbol(text);
   }
 }

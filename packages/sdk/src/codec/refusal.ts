@@ -7,6 +7,7 @@
 import { types } from 'node:util';
 import { CheckpointError } from '../base/errors.js';
 import { shown } from './paths.js';
+import { holdsMore } from './slots.js';
 
 const PLAIN = 'convert it to plain data, or register it with provide() and turn it into plain data in capture and back in restore';
 const LEAVE_OUT = 'keep it outside the registered state and make it anew after a restart';
@@ -29,6 +30,11 @@ export function describePrimitive(value: unknown): Reason {
 export const PROXY: Reason = { what: 'a Proxy', remedy: 'register the object behind it' };
 
 export const ARGUMENTS: Reason = { what: 'the arguments of a function call', remedy: 'register an array of them ([...arguments])' };
+
+export const WRONG_PROTOTYPE: Reason = {
+  what: 'a built-in object whose prototype was changed',
+  remedy: 'leave its prototype as it is, or keep its contents in an object of their own',
+};
 
 export function property(what: string): Reason {
   return { what, remedy: PLAIN };
@@ -68,19 +74,19 @@ export function describeObject(value: object): Reason {
   if (name === 'WeakRef' || name === 'FinalizationRegistry') return { what: `a ${name}`, remedy: LEAVE_OUT };
   const call = CALLS.get(name);
   if (call !== undefined) return { what: `an instance of the class ${name}`, remedy: call };
-  if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)) {
+  if (holdsMore(value) && !types.isMap(value) && !types.isSet(value) && !types.isNativeError(value)) {
     return {
-      what: `an instance of the class ${name}, which extends binary memory`,
-      remedy: `give it encode and decode: ${registration(name)}`,
+      what: `an instance of the class ${name}, of a built-in kind that is carried only as it is`,
+      remedy: `before the first state() or provide(), call ${registration(name, ', { encode, decode }')}`,
     };
   }
   return { what: `an instance of the class ${name}`, remedy: `before the first state() or provide(), call ${registration(name)}` };
 }
 
 /** The line of code that would mend it. */
-function registration(name: string): string {
+function registration(name: string, more = ''): string {
   const known = /^[\p{ID_Start}$_]/u.test(name);
-  return `ckpt.registerClass('${known ? name : 'Name'}', ${known ? name : 'TheClass'})`;
+  return `ckpt.registerClass('${known ? name : 'Name'}', ${known ? name : 'TheClass'}${more})`;
 }
 
 function className(value: object): string {

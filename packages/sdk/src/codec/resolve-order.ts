@@ -6,7 +6,9 @@
  * 2. No recursion.
  */
 import { types } from 'node:util';
+import { isBareView } from './own-properties.js';
 import type { Reason } from './refusal.js';
+import { viewLength, viewMemory } from './slots.js';
 import { Unsupported } from './unsupported.js';
 
 const CIRCLE: Reason = {
@@ -31,58 +33,93 @@ export function resolveOrder(
     }),
   );
   const order: number[] = [];
-  const seen = new Map<object, Visit>();
+  const search: Search = { ours, encoded, order, numbered: new Map(), stack: [] };
   for (const instance of ours.keys()) {
-    const found = seen.has(instance) ? undefined : visit(instance, { ours, encoded, order, seen });
+    const found = search.numbered.has(instance) ? undefined : visit(instance, search);
     if (found !== undefined) return found;
   }
   return order;
 }
 
-type Visit = 'open' | 'done';
+interface Visit {
+  readonly object: object;
+  readonly index: number;
+  /** The lowest index of an object of its circles. */
+  low: number;
+  /** False once the circles that it is in are known. */
+  open: boolean;
+}
 
 interface Search {
   readonly ours: ReadonlyMap<object, number>;
   readonly encoded: ReadonlyMap<object, unknown>;
   readonly order: number[];
-  readonly seen: Map<object, Visit>;
+  readonly numbered: Map<object, Visit>;
+  readonly stack: Visit[];
 }
 
-/** Depth first over everything that hangs on `start`; instances get their place when all below them have theirs. */
-function visit(start: object, { ours, encoded, order, seen }: Search): Unsupported | undefined {
-  const open: { readonly object: object; readonly children: object[] }[] = [];
+/**
+ * Everything that hangs on `start`, by strongly connected components (Tarjan): an instance must be one by itself. Components
+ * are complete after all that they lead to, so that is the order.
+ */
+function visit(start: object, search: Search): Unsupported | undefined {
+  const { numbered, stack } = search;
+  const path: { readonly at: Visit; readonly children: object[] }[] = [];
   const enter = (object: object): void => {
-    seen.set(object, 'open');
-    open.push({ object, children: childrenOf(object, encoded) });
+    const at = { object, index: numbered.size, low: numbered.size, open: true };
+    numbered.set(object, at);
+    stack.push(at);
+    path.push({ at, children: childrenOf(object, search.encoded) });
   };
   enter(start);
-  for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+  for (let top = path.at(-1); top !== undefined; top = path.at(-1)) {
     const child = top.children.pop();
     if (child === undefined) {
-      open.pop();
-      seen.set(top.object, 'done');
-      const number = ours.get(top.object);
-      if (number !== undefined) order.push(number);
+      path.pop();
+      const above = path.at(-1)?.at;
+      if (above !== undefined) above.low = Math.min(above.low, top.at.low);
+      if (top.at.low === top.at.index) {
+        const fault = complete(top.at, search);
+        if (fault !== undefined) return fault;
+      }
       continue;
     }
-    const state = seen.get(child);
-    if (state === undefined) enter(child);
-    else if (state === 'open') {
-      const from = open.findIndex(({ object }) => object === child);
-      const instance = open.slice(from).find(({ object }) => encoded.has(object));
-      if (instance !== undefined) return new Unsupported(instance.object, CIRCLE);
-    }
+    const known = numbered.get(child);
+    if (known === undefined) enter(child);
+    else if (known === top.at && search.encoded.has(child)) return new Unsupported(child, CIRCLE);
+    else if (known.open) top.at.low = Math.min(top.at.low, known.index);
   }
+  return undefined;
+}
+
+/** Takes the component that ends with `first` from the stack. */
+function complete(first: Visit, { encoded, order, ours, stack }: Search): Unsupported | undefined {
+  const members: Visit[] = [];
+  for (let member = stack.pop(); member !== undefined; member = member === first ? undefined : stack.pop()) {
+    member.open = false;
+    members.push(member);
+  }
+  const instance = members.find(({ object }) => encoded.has(object));
+  if (instance !== undefined && members.length > 1) return new Unsupported(instance.object, CIRCLE);
+  const number = instance === undefined ? undefined : ours.get(instance.object);
+  if (number !== undefined) order.push(number);
   return undefined;
 }
 
 function childrenOf(object: object, encoded: ReadonlyMap<object, unknown>): object[] {
   const values: unknown[] = [];
   if (encoded.has(object)) values.push(encoded.get(object));
-  else if (!ArrayBuffer.isView(object)) {
+  else if (ArrayBuffer.isView(object)) {
+    values.push(viewMemory(object));
+    if (!isBareView(object, viewLength(object))) values.push(...propertiesOf(object));
+  } else {
     if (types.isMap(object)) Map.prototype.forEach.call(object, (value: unknown, key: unknown) => values.push(key, value));
     if (types.isSet(object)) Set.prototype.forEach.call(object, (item: unknown) => values.push(item));
-    for (const key of Reflect.ownKeys(object)) values.push(Object.getOwnPropertyDescriptor(object, key)?.value);
+    for (const value of propertiesOf(object)) values.push(value);
   }
   return values.filter((value): value is object => typeof value === 'object' && value !== null);
+}
+
+function propertiesOf(object: object): unknown[] {
+  return Reflect.ownKeys(object).map((key) => Object.getOwnPropertyDescriptor(object, key)?.value);
 }

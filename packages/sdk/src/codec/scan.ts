@@ -106,7 +106,10 @@ export function scanMsgpack(bytes: Uint8Array, limits: MsgpackLimits): Scan {
     if (wrong !== undefined) return malformed(wrong);
     if (++values > limits.values) return { fault: 'limit', reason: `more than ${limits.values} values` };
     if (cursor.kind === 'array' || cursor.kind === 'map') {
-      if (cursor.kind === 'map') entries += cursor.length;
+      if (cursor.kind === 'map') {
+        if (limits.maps === false) return malformed('a map, where there are none');
+        entries += cursor.length;
+      }
       open.push(cursor.kind === 'map' ? 2 * cursor.length : cursor.length);
       if (open.length > limits.depth) return { fault: 'limit', reason: `nested more than ${limits.depth} levels deep` };
       if (++containers > limits.containers) return { fault: 'limit', reason: `more than ${limits.containers} arrays and maps` };

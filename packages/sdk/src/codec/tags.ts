@@ -63,6 +63,8 @@ export interface MsgpackLimits {
   readonly values: number;
   /** Arrays and maps in all. */
   readonly containers: number;
+  /** False where there are no maps at all. */
+  readonly maps?: false;
 }
 
 /** A container takes at most two levels of msgpack, the deepest leaf (an inline view) three. */

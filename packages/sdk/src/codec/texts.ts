@@ -9,7 +9,7 @@ import { Counts, type NumbersWire } from './growing.js';
 import { isCarried } from './text.js';
 
 /** A text that msgpack carries as str, or the UTF-16 of any other. */
-type TextWire = string | Uint8Array;
+export type TextWire = string | Uint8Array;
 
 /** Either the texts themselves, joined, with their lengths; or the different ones, and for each its number. */
 export type TextsWire = readonly [texts: readonly TextWire[], lengths: NumbersWire] | readonly [different: TextsWire, numbers: NumbersWire];
@@ -20,7 +20,7 @@ const JOINED_UNITS = 16_384;
 const SAMPLE = 64;
 const MOST_DIFFERENT = 250;
 
-function textWire(text: string): TextWire {
+export function textWire(text: string): TextWire {
   return isCarried(text) ? text : new Uint8Array(Buffer.from(text, 'utf16le'));
 }
 
