@@ -4,6 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { codec } from './codec-groups.mjs';
 import { spread } from './measure.mjs';
 
 /** @import { Measured, Spread } from './measure.mjs' */
@@ -120,6 +121,7 @@ function row(group, name, unit, samples, more = {}) {
 /** @type {readonly Group[]} */
 export const GROUPS = [
   { name: 'safepoint', run: bareSafepoint },
+  { name: 'codec', run: codec },
   { name: 'files', run: files },
   ...Object.entries(SIZES).map(([size, bytes]) => ({ name: `state-${size}`, run: state(size, bytes) })),
 ];
