@@ -67,14 +67,15 @@ export const MAX_SHAPES = 1024;
 export const GRAPH_LIMITS: MsgpackLimits = { depth: 12, values: 2 ** 27, containers: 16_000_000, maps: false };
 
 /** Holes at the end of arrays that are not told: what they cost, all in a section together. */
-export const MAX_UNTOLD_HOLES = 1_000_000;
+export const MAX_UNTOLD_HOLES = 500_000;
 /** For more holes than this, beyond as many as there are items, no memory is set aside: they count as LONG_RUN. */
 export const UNTOLD_COST = 4096;
 export const LONG_RUN = 8;
+const LEAST_RUN = 4;
 
 /** What an array of `length` costs of MAX_UNTOLD_HOLES, of which `told` items are told. */
 export function untoldCost(length: number, told: number): number {
   const holes = length - told;
   if (holes <= told) return 0;
-  return holes > UNTOLD_COST ? LONG_RUN : holes;
+  return holes > UNTOLD_COST ? LONG_RUN : Math.max(holes, LEAST_RUN);
 }
