@@ -11,7 +11,9 @@ import { encodeMember } from '../codec/codec.js';
 import type { FoundBuffer } from '../codec/contract.js';
 import type { CapturedFiles } from '../files/table.js';
 import type { BufferInput, SectionInput } from '../image/contract.js';
+import type { CarriedSections } from '../state/carried.js';
 import type { Provider } from '../state/provider.js';
+import { assertFits } from '../state/versions.js';
 import type { Staging } from './staging.js';
 
 export interface Captured {
@@ -28,13 +30,14 @@ export function captureMember(
   providers: readonly Provider[],
   staging: Staging,
   captureFiles: () => CapturedFiles,
+  carried?: CarriedSections,
 ): Captured {
   const roots = new Map<string, unknown>();
   for (const provider of providers) roots.set(provider.name, captureProvider(provider));
   try {
     const encoded = encodeMember(roots);
     const byName = new Map(providers.map((provider) => [provider.name, provider]));
-    const sections = encoded.sections.map((section): SectionInput => {
+    const own = encoded.sections.map((section): SectionInput => {
       const provider = byName.get(section.name);
       return {
         member,
@@ -46,7 +49,9 @@ export function captureMember(
         chunks: [section.bytes],
       };
     });
-    const buffers = stageBuffers(member, encoded.buffers, staging);
+    const unread = carried?.parts(own.length, encoded.buffers.length);
+    const sections = [...own, ...(unread?.sections ?? [])];
+    const buffers = [...stageBuffers(member, encoded.buffers, staging), ...(unread?.buffers ?? [])];
     const files = captureFiles();
     return { sections, buffers, files, stateBytes: sum(sections) + sum(buffers) };
   } catch (error) {
@@ -74,6 +79,7 @@ function captureProvider(provider: Provider): unknown {
       { provider: provider.name, phase: 'capture' },
     );
   }
+  if (provider.validateAtCapture === true) assertFits(provider, value, 'capture');
   return value;
 }
 

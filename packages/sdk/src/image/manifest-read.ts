@@ -29,6 +29,9 @@ import { countEntries, Fields, isCount, isHash } from './manifest-fields.js';
 
 export const MANIFEST_LIMITS: MsgpackLimits = { depth: 32, values: 2 ** 23, containers: 2 ** 21 };
 
+/** Beyond any number of buffers that a manifest has room for. */
+const MAX_NUMBER = 2 ** 24;
+
 /** First element of an extent's list. */
 export const PLACE = { own: 0, zero: 1, base: 2 } as const;
 
@@ -47,7 +50,8 @@ export function decodeManifest(bytes: Uint8Array, label: string): Manifest {
   const top = new Fields(unpacked.value, '', fail);
   const bases = top.maps('bases').map(base);
   const buffers = top.maps('buffers').map((fields) => buffer(fields, bases.length));
-  const sections = top.maps('sections').map((fields) => section(fields, bases.length, buffers));
+  const sections: SectionRecord[] = [];
+  for (const fields of top.maps('sections')) sections.push(section(fields, bases.length, buffers, sections));
   const manifest: Manifest = { ...head(top), sections, buffers, bases };
   if (bases.length > MAX_BASES) throw beyondLimit(label, 'manifest', `${bases.length} bases, more than ${MAX_BASES}`);
   for (const { name, length } of sections) {
@@ -141,17 +145,19 @@ function buffer(fields: Fields, bases: number): BufferRecord {
   return { ...record, maxLength };
 }
 
-function section(fields: Fields, bases: number, buffers: readonly BufferRecord[]): SectionRecord {
+/** @param before the sections that come before it: it can import no others */
+function section(fields: Fields, bases: number, buffers: readonly BufferRecord[], before: readonly SectionRecord[]): SectionRecord {
   const length = fields.count('length');
   const owner = fields.text('member');
-  let before = -1;
-  const uses = fields.list('buffers').map((index) => {
-    if (!isCount(index) || index <= before || buffers[index]?.member !== owner) {
-      throw fields.wrong('buffers', 'ascending indexes of buffers of the same member');
-    }
-    before = index;
-    return index;
-  });
+  const ofOwner = (records: readonly { readonly member: string }[]) => (index: number) => records[index]?.member === owner;
+  const uses = ascending(fields, 'buffers', 'ascending indexes of buffers of the same member', ofOwner(buffers));
+  const optional = {
+    ...(fields.has('numbers') ? { numbers: numbers(fields, uses.length) } : {}),
+    ...(fields.has('imports')
+      ? { imports: ascending(fields, 'imports', 'ascending indexes of earlier sections of the same member', ofOwner(before)) }
+      : {}),
+    ...(fields.has('carriedFrom') ? { carriedFrom: fields.count('carriedFrom') } : {}),
+  };
   return {
     member: owner,
     name: fields.text('name'),
@@ -161,7 +167,24 @@ function section(fields: Fields, bases: number, buffers: readonly BufferRecord[]
     length,
     extents: extents(fields, length, bases),
     buffers: uses,
+    ...optional,
   };
+}
+
+function numbers(fields: Fields, length: number): number[] {
+  const expected = `as many ascending counts below ${MAX_NUMBER} as there are buffers`;
+  const list = ascending(fields, 'numbers', expected, (number) => number < MAX_NUMBER);
+  if (list.length !== length) throw fields.wrong('numbers', expected);
+  return list;
+}
+
+function ascending(fields: Fields, key: string, expected: string, fits: (value: number) => boolean): number[] {
+  let before = -1;
+  return fields.list(key).map((value) => {
+    if (!isCount(value) || value <= before || !fits(value)) throw fields.wrong(key, expected);
+    before = value;
+    return value;
+  });
 }
 
 function extents(fields: Fields, length: number, bases: number): Extent[] {

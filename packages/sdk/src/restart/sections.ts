@@ -8,6 +8,7 @@ import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js
 import { decodeSection } from '../codec/codec.js';
 import { CONTENT_KIND } from '../files/content-sections.js';
 import type { ImageContents } from '../image/contract.js';
+import { buffersOf } from '../image/section-buffers.js';
 import type { RestoredSection } from '../state/registry.js';
 
 export type Sections = ReadonlyMap<string, RestoredSection>;
@@ -21,8 +22,11 @@ export function decodeSections(contents: ImageContents, member: string): Section
     const bytes = contents.sections[index];
     if (bytes === undefined) continue;
     try {
-      const value = decodeSection(record.encoding, bytes, contents.buffers, record.name);
-      sections.set(record.name, { name: record.name, kind: record.kind, version: record.version, value });
+      const memory = buffersOf(contents.manifest, record, contents.buffers);
+      const value = decodeSection(record.encoding, bytes, memory, record.name);
+      const imports = record.imports?.flatMap((other) => contents.manifest.sections[other]?.name ?? []);
+      const { name, kind, version } = record;
+      sections.set(name, { name, kind, version, value, ...(imports === undefined ? {} : { imports }) });
     } catch (error) {
       throw decodeFailed(error, record.name, contents.manifest.image.id);
     }
