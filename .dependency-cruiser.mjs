@@ -21,7 +21,7 @@ export default {
     })),
     {
       name: 'outside-is-not-imported',
-      comment: 'index, images, member, register, helper-thread and cli stand outside: the folders do not import them',
+      comment: 'index, images, member, testing, register, helper-thread and cli stand outside: the folders do not import them',
       severity: ERROR,
       from: { path: `${src}/(?!cli/)` },
       to: { path: outside },

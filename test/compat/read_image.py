@@ -200,7 +200,7 @@ def check_header(data):
     require(data[:8] == HEADER_MAGIC, "corrupt: magic")
     require(blake3(data[:48])[:16] == data[48:64], "corrupt: header checksum")
     require(number(data, 8, 2) <= 1, "newer version")
-    require(number(data, 16, 8) == 0, "unknown feature")
+    require(number(data, 16, 8) & ~1 == 0, "unknown feature")
     fixed = (number(data, 8, 2), number(data, 10, 2), number(data, 12, 4), number(data, 40, 8))
     require(fixed == (1, 0, 64, 0), "corrupt: header")
 
@@ -254,6 +254,11 @@ class Fields:
 
     def list(self, name):
         return self.typed(name, list)
+
+    def ascending(self, name):
+        values = [count(value, name) for value in self.list(name)]
+        require(all(a < b for a, b in zip(values, values[1:])), "corrupt: %s.%s" % (self.place, name))
+        return values
 
     def texts(self, name):
         values = self.list(name)
@@ -322,7 +327,9 @@ def read_manifest(data):
         "bases": [{**fields.ref(), "manifestHash": fields.hash("manifestHash")} for fields in top.maps("bases")],
     }
     manifest["buffers"] = [read_buffer(fields, manifest) for fields in top.maps("buffers")]
-    manifest["sections"] = [read_section(fields, manifest) for fields in top.maps("sections")]
+    manifest["sections"] = []
+    for fields in top.maps("sections"):
+        manifest["sections"].append(read_section(fields, manifest))
     require(len(manifest["bases"]) <= 32, "limit: bases")
     require(all(member["kind"] in ("program", "worker", "process") for member in manifest["members"]), "corrupt: member's kind")
     names = manifest["image"]["names"]
@@ -365,6 +372,14 @@ def read_section(fields, manifest):
     for before, index in zip([-1] + uses, uses):
         good = before < index < len(manifest["buffers"]) and manifest["buffers"][index]["member"] == record["member"]
         require(good, "corrupt: section's buffers")
+    optional = {**fields.optional("numbers", fields.ascending), **fields.optional("imports", fields.ascending)}
+    numbers, imports = optional.get("numbers", []), optional.get("imports", [])
+    require("numbers" not in optional or len(numbers) == len(uses), "corrupt: section's numbers")
+    require(all(value < 1 << 24 for value in numbers), "corrupt: section's numbers")
+    earlier = manifest["sections"]
+    good = all(index < len(earlier) and earlier[index]["member"] == record["member"] for index in imports)
+    require(good, "corrupt: section's imports")
+    record.update(optional, **fields.optional("carriedFrom", fields.count))
     return {**record, "version": fields.count("version"), "length": length, "extents": read_extents(fields, length, manifest), "buffers": uses}
 
 
@@ -475,6 +490,12 @@ def read_image(data, folder):
         ]
         for index, memory in enumerate(mine):
             memory.index = index
+        if "numbers" in record:
+            every = [other for other in range(len(buffers)) if manifest["buffers"][other]["member"] == record["member"]]
+            numbered = [None] * (max(record["numbers"], default=-1) + 1)
+            for number, index in zip(record["numbers"], record["buffers"]):
+                numbered[number] = mine[every.index(index)]
+            mine = numbered
         values.append(describe(msgpack(raw, 2004, 1 << 27, 16_000_000), mine))
     hashes = [hashlib.sha256(content).hexdigest() for content in buffers]
     return {"manifestHash": manifest_hash, "manifest": manifest, "buffers": hashes, "values": values}
@@ -561,7 +582,7 @@ def tagged(tag, payload, buffers):
 def memory_of(payload, buffers):
     if not isinstance(payload, list):
         index = count(payload, "buffer")
-        require(index < len(buffers), "decode: no such buffer")
+        require(index < len(buffers) and buffers[index] is not None, "decode: no such buffer")
         return buffers[index]
     require(len(payload) == 3 and payload[0] in (0, 1) and isinstance(payload[1], bytes), "decode: memory")
     maximum = None if payload[2] is None else count(payload[2], "maximum")

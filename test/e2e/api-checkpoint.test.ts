@@ -305,7 +305,7 @@ test('F21: a name is registered once, whatever registers it; a bad registration 
     for (const name of ['', 1, undefined, 'x'.repeat(257)]) bad.push(await codeOf(() => ckpt.state(name, () => ({}))));
     for (const version of [0, 1.5, '1', null]) bad.push(await codeOf(() => ckpt.state('t', () => ({}), { version })));
     for (const options of [undefined, {}, { capture: () => 1 }, { restore() {} }, { capture: 1, restore: 2 }, { capture: () => 1, restore() {}, secret: true }]) bad.push(await codeOf(() => ckpt.provide('t', options)));
-    bad.push(await codeOf(() => ckpt.random('t', {})), await codeOf(() => ckpt.state('t', () => ({}), { migrate: {} })), await codeOf(() => ckpt.atCheckpoint('x')));
+    bad.push(await codeOf(() => ckpt.random('t', {})), await codeOf(() => ckpt.state('t', () => ({}), { migrate: 5 })), await codeOf(() => ckpt.atCheckpoint('x')));
     const unsupported = await codeOf(() => ckpt.state('t', () => ({ f() {} })));
     const thrown = await codeOf(() => ckpt.state('t', () => { throw new RangeError('mine'); }));
     say('codes', { again, kinds, bad: [...new Set(bad)], unsupported, thrown, good: await codeOf(() => ckpt.state('t', () => ({}))), proto: await codeOf(() => ckpt.state('__proto__', () => ({}))) });

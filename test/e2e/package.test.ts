@@ -16,7 +16,7 @@ async function printed(...args: string[]): Promise<string> {
 }
 
 describe('the built package', () => {
-  it.each(['@ckpt/sdk', '@ckpt/sdk/images', '@ckpt/sdk/register'])(
+  it.each(['@ckpt/sdk', '@ckpt/sdk/images', '@ckpt/sdk/testing', '@ckpt/sdk/register'])(
     '%s can be imported and required, and gives the same module',
     async (name) => {
       const program = `const required = require('${name}'); import('${name}').then((m) => console.log(JSON.stringify(

@@ -130,6 +130,8 @@ describe('restart --dry-run', () => {
     const text = describePlan(
       {
         store: '/s',
+        providers: [{ name: 'sim\u001b[2J', kind: 'state', outcome: 'migrate', from: 1, to: 3 }],
+        asked: 'answered',
         image: {
           ...image,
           damage: undefined,

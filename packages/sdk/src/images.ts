@@ -8,6 +8,7 @@ export type { CheckpointBytes, CheckpointTimes, ImageInfo } from './checkpoint/r
 export type { FilePlan, PutBack } from './files/contract.js';
 export type { Root } from './files/mapped-paths.js';
 export type { PassedOver } from './restart/select.js';
+export type { ProviderPlan } from './state/provider-plan.js';
 export type { CreatedCheckpoint } from './tools/checkpoint-order.js';
 export { type CreateOptions, createCheckpoint } from './tools/create-checkpoint.js';
 export type { ExportedFile } from './tools/export-files.js';

@@ -3,10 +3,10 @@
  *
  * Invariants
  * 1. A bad argument is a TypeError at the call that names it; nothing has been registered or asked for by then.
- * 2. Options that this version does not know are refused, never ignored: a `migrate` or `secret` that does nothing
- *    would lose or leak state.
+ * 2. Options that this version does not know are refused, never ignored: a `secret` that does nothing would leak state.
  */
 import { assertImageName } from '../base/ids.js';
+import { isStandardSchema } from '../state/schema.js';
 
 export interface CheckpointOptions {
   /** Takes the request back, if its checkpoint has not begun. */
@@ -17,11 +17,33 @@ export interface CheckpointOptions {
 
 const kindOf = (value: unknown): string => (value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value);
 
+const VERSIONING = ['version', 'migrate', 'schema', 'validateAtCapture', 'was'] as const;
+
+/** Shapes only; what the registry knows better (versions, names) it checks itself. @throws TypeError */
+function assertVersioning(call: string, options: { readonly [K in (typeof VERSIONING)[number]]?: unknown }): void {
+  const { migrate, schema, validateAtCapture, was } = options;
+  if (migrate !== undefined && !isSteps(migrate))
+    throw new TypeError(`${call}: migrate: expected { VERSION: old => new } with functions, got ${kindOf(migrate)}`);
+  if (schema !== undefined && !isStandardSchema(schema))
+    throw new TypeError(`${call}: schema: expected a Standard Schema, with a validate function in '~standard', got ${kindOf(schema)}`);
+  if (validateAtCapture !== undefined && typeof validateAtCapture !== 'boolean')
+    throw new TypeError(`${call}: validateAtCapture: expected true or false, got ${kindOf(validateAtCapture)}`);
+  if (validateAtCapture === true && schema === undefined)
+    throw new TypeError(`${call}: validateAtCapture: expected a schema to check with, got none`);
+  if (was !== undefined && !Array.isArray(was)) throw new TypeError(`${call}: was: expected a list of former names, got ${kindOf(was)}`);
+}
+
+function isSteps(migrate: unknown): boolean {
+  return typeof migrate === 'object' && migrate !== null && Object.values(migrate).every((step) => typeof step === 'function');
+}
+
 /** @throws TypeError */
 export function assertStateArguments(name: string, init: unknown, options: unknown): void {
   if (typeof init !== 'function')
     throw new TypeError(`state('${name}', init): expected a function that makes the initial object, got ${kindOf(init)}`);
-  assertKnown(`state('${name}', init, options)`, options, ['version']);
+  const call = `state('${name}', init, options)`;
+  assertKnown(call, options, VERSIONING);
+  assertVersioning(call, options);
 }
 
 /** What `init` returned. @throws TypeError */
@@ -38,7 +60,9 @@ export function assertInitial(name: string, value: unknown): void {
 
 /** @throws TypeError */
 export function assertProvideOptions(name: string, options: { readonly capture?: unknown; readonly restore?: unknown }): void {
-  assertKnown(`provide('${name}', options)`, options, ['capture', 'restore', 'version']);
+  assertKnown(`provide('${name}', options)`, options, ['capture', 'restore', ...VERSIONING]);
+  const versioning: object = options;
+  assertVersioning(`provide('${name}', options)`, versioning);
   for (const part of ['capture', 'restore'] as const) {
     if (typeof options[part] !== 'function')
       throw new TypeError(`provide('${name}', options): expected ${part} to be a function, got ${kindOf(options[part])}`);
@@ -66,7 +90,7 @@ function isAbortSignal(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value && 'removeEventListener' in value;
 }
 
-function assertKnown(call: string, options: unknown, known: readonly string[]): void {
+function assertKnown(call: string, options: unknown, known: readonly string[]): asserts options is object {
   if (typeof options !== 'object' || options === null)
     throw new TypeError(`${call}: expected an object of options, got ${kindOf(options)}`);
   for (const key of Object.keys(options)) {

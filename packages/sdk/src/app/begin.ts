@@ -11,12 +11,16 @@ import type { FileTable } from '../files/table.js';
 import type { UntrackedFiles } from '../files/untracked.js';
 import { applyRestart } from '../restart/apply.js';
 import { FilesAtStart } from '../restart/put-files-back.js';
+import type { CarriedSections } from '../state/carried.js';
 import type { RunClock } from '../state/clock.js';
 import type { ProviderRegistry } from '../state/registry.js';
 import type { SignalTrigger } from '../triggers/signals.js';
 import type { Events, StartResult } from './events.js';
 import { locator, sourceOf } from './lineage-facts.js';
 import type { Opened } from './opened.js';
+
+/** What the start of tracked files needs. */
+export type FileRooms = Pick<Beginning, 'files' | 'untracked' | 'tip'>;
 
 interface Beginning {
   readonly events: Events;
@@ -28,6 +32,7 @@ interface Beginning {
   readonly untracked: UntrackedFiles;
   readonly signals: SignalTrigger;
   readonly tip: LineageTip;
+  readonly carried: CarriedSections | undefined;
 }
 
 export async function begin(opened: Opened, rooms: Beginning): Promise<StartResult> {
@@ -36,7 +41,7 @@ export async function begin(opened: Opened, rooms: Beginning): Promise<StartResu
   const head = selection.kind === 'image' ? selection.contents.manifest : undefined;
   const image = selection.kind === 'image' && head !== undefined ? imageInfo(head, selection.entry.path) : undefined;
   runClock.start(head?.image.clockMs ?? 0);
-  await applyRestart({
+  const { carried, dropped } = await applyRestart({
     clock: ports.clock,
     keepAlive,
     handlers,
@@ -46,8 +51,10 @@ export async function begin(opened: Opened, rooms: Beginning): Promise<StartResu
     image,
     timeoutMs: resolved.handlerTimeoutMs,
     blame,
+    unclaimed: { mode: resolved.allowUnclaimed, carried: rooms.carried },
     files: image?.finished === true ? undefined : await prepareFiles(opened, rooms),
   });
+  if (dropped.length > 0) opened.warn(droppedText(dropped, image?.id ?? ''));
   // A tool may send any signal recorded here, so those that also mean an exit are left out.
   const asking = signals.names.filter((name) => resolved.signals[name] === 'checkpoint');
   await incarnation.ready({ signals: asking, requests: resolved.requests });
@@ -57,6 +64,8 @@ export async function begin(opened: Opened, rooms: Beginning): Promise<StartResu
     finished: image?.finished ?? false,
     image,
     incarnation: incarnation.epoch,
+    carried,
+    dropped,
     lostMs: image === undefined || image.finished || lifeSign === undefined ? 0 : Math.max(0, lifeSign - image.createdAt),
   };
   if (selection.kind === 'image' && image !== undefined && selection.passedOver.length > 0)
@@ -65,7 +74,12 @@ export async function begin(opened: Opened, rooms: Beginning): Promise<StartResu
   return result;
 }
 
-function prepareFiles(opened: Opened, { files, untracked, tip }: Beginning): Promise<FilesAtStart> {
+function droppedText(names: readonly string[], image: string): string {
+  const list = names.map((name) => `'${name}'`).join(', ');
+  return `allowUnclaimed: 'drop': left out ${list} of image ${image}, which no provider claims; later images hold nothing of it`;
+}
+
+export function prepareFiles(opened: Opened, { files, untracked, tip }: FileRooms): Promise<FilesAtStart> {
   const { ports, store, incarnation, selection, resolved, warn } = opened;
   return FilesAtStart.prepare({
     fileSystem: ports.fileSystem,

@@ -6,27 +6,20 @@
  * 2. Once fenced, every safepoint throws ERR_CKPT_FENCED.
  * 3. The event loop is held only by calls of ours that somebody awaits, and by a commit under way.
  */
-import { inPhase, isCheckpointError } from '../base/errors.js';
 import { callPlace, type Place } from '../base/place.js';
 import type { Handler } from '../checkpoint/handlers.js';
 import type { CheckpointResult } from '../checkpoint/request.js';
 import { SHARED } from '../checkpoint/thread-protocol.js';
 import type { ClassOptions } from '../codec/classes.js';
-import { assertEncodable } from '../codec/codec.js';
 import type { FileOptions } from '../files/contract.js';
 import type { TrackedFile } from '../files/tracked-file.js';
+import type { StartPlan } from '../restart/plan.js';
 import type { ProvideOptions, StateOptions } from '../state/provider.js';
-import { SeededRandom } from '../state/random.js';
-import {
-  assertCheckpointArguments,
-  assertClassOptions,
-  assertInitial,
-  assertProvideOptions,
-  assertStateArguments,
-  type CheckpointOptions,
-} from './arguments.js';
+import type { SeededRandom } from '../state/random.js';
+import { assertCheckpointArguments, type CheckpointOptions } from './arguments.js';
 import type { EventName, Listener, StartResult } from './events.js';
 import type { Life } from './life.js';
+import { Registration } from './registration.js';
 
 /** Run time of the program, summed over its incarnations; it stands while the program is down. */
 export interface ProgramClock {
@@ -40,12 +33,16 @@ export class Checkpointer {
   readonly clock: ProgramClock;
   readonly #life: Life;
   readonly #shared: Int32Array;
+  readonly #registration: Registration;
+  readonly #plan: () => Promise<StartPlan>;
   /** The safepoint that lets the event loop turn, while it does. */
   #turn: Promise<void> | undefined;
 
   /** @internal made by openCheckpointer */
-  constructor(life: Life) {
+  constructor(life: Life, plan: () => Promise<StartPlan>) {
     this.#life = life;
+    this.#plan = plan;
+    this.#registration = new Registration(life.registry, life.classes);
     this.#shared = life.shared;
     this.clock = { now: () => life.runClock.now() };
   }
@@ -58,9 +55,8 @@ export class Checkpointer {
    *   `encode`, or after the first state() or provide()
    */
   registerClass<T extends object>(name: string, maker: abstract new (...args: never[]) => T, options: ClassOptions<T> = {}): void {
-    assertClassOptions(name, options);
     this.#life.assertRegistering(`registerClass('${name}')`);
-    this.#life.classes.add(name, maker, options);
+    this.#registration.registerClass(name, maker, options);
   }
 
   /**
@@ -69,46 +65,20 @@ export class Checkpointer {
    * @throws TypeError for a primitive; CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA, ERR_CKPT_UNSUPPORTED_VALUE
    */
   state<T extends object>(name: string, init: () => T, options: StateOptions = {}): T {
-    assertStateArguments(name, init, options);
     this.#life.assertRegistering(`state('${name}')`);
-    this.#life.classes.close(`state() ('${name}')`);
-    let value: T;
-    const { version = 1 } = options;
-    const capture = (): T => value;
-    const section = this.#life.registry.add({ name, kind: 'state', version, capture });
-    // The section was written by a provider of this name, kind and version: it has the shape that init makes.
-    if (section !== undefined) {
-      value = section.value as T;
-      return value;
-    }
-    try {
-      value = init();
-      assertInitial(name, value);
-      assertEncodable(name, value, this.#life.classes);
-    } catch (error) {
-      this.#life.registry.drop(name);
-      throw isCheckpointError(error) ? inPhase(error, 'register') : error;
-    }
-    return value;
+    return this.#registration.state(name, init, options);
   }
 
   /** Registers a capture function and a restore function. @throws CheckpointError ERR_CKPT_EXISTS, _PHASE, _SCHEMA */
   provide<T>(name: string, options: ProvideOptions<T>): void {
-    assertProvideOptions(name, options);
     this.#life.assertRegistering(`provide('${name}')`);
-    this.#life.classes.close(`provide() ('${name}')`);
-    const { capture, restore, version = 1 } = options;
-    // What restore is given is what capture of the same provider and version returned.
-    this.#life.registry.add({ name, kind: 'provide', version, capture, restore: (value) => restore(value as T) });
+    this.#registration.provide(name, options);
   }
 
   /** A seedable generator whose place in its sequence is part of every image. */
   random(name: string, seed: number | string): SeededRandom {
     this.#life.assertRegistering(`random('${name}')`);
-    const random = new SeededRandom(seed);
-    const section = this.#life.registry.add({ name, kind: 'random', version: 1, capture: () => random.captureState() });
-    if (section !== undefined) random.restoreState(section.value);
-    return random;
+    return this.#registration.random(name, seed);
   }
 
   /**
@@ -151,6 +121,15 @@ export class Checkpointer {
   off<E extends EventName>(event: E, listener: Listener<E>): this {
     this.#life.events.off(event, listener);
     return this;
+  }
+
+  /**
+   * What start() would do with each provider, section and file. Called after registration and before start(); changes nothing.
+   * @throws CheckpointError ERR_CKPT_PHASE after start()
+   */
+  async planRestart(): Promise<StartPlan> {
+    this.#life.assertRegistering('planRestart()');
+    return await this.#life.keepAlive.during(this.#plan());
   }
 
   /** Ends registration, restores what the image holds, runs atRestart handlers. Effects happen here. */

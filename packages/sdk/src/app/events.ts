@@ -23,6 +23,10 @@ export interface StartResult {
   readonly incarnation: number;
   /** Run time lost: from the capture of the image to the last sign of life of the incarnation before; 0 when fresh. */
   readonly lostMs: number;
+  /** Sections that no provider claims: kept unread in every later image (allowUnclaimed: 'carry'). */
+  readonly carried: readonly string[];
+  /** Sections that no provider claims: left out (allowUnclaimed: 'drop'). */
+  readonly dropped: readonly string[];
 }
 
 export interface CheckpointEvents {

@@ -14,7 +14,7 @@ import { CheckpointError } from '../base/errors.js';
 import { LoopTurns } from '../base/loop-turns.js';
 import type { Place } from '../base/place.js';
 import type { Clock } from '../base/ports.js';
-import type { Background } from '../checkpoint/background.js';
+import type { HelperThread } from '../checkpoint/background.js';
 import { type Conductor, endedError } from '../checkpoint/conductor.js';
 import type { Handlers } from '../checkpoint/handlers.js';
 import type { KeepAlive } from '../checkpoint/keep-alive.js';
@@ -45,7 +45,7 @@ export interface LifeParts {
   readonly handlers: Handlers;
   readonly keepAlive: KeepAlive;
   readonly conductor: Conductor;
-  readonly background: Background;
+  readonly background: HelperThread;
   readonly files: FileTable;
   readonly signals: SignalTrigger;
   readonly incarnation: Incarnation;

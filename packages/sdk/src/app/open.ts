@@ -19,6 +19,7 @@ import { rememberSigusr1 } from '../triggers/early-signals.js';
 import { Checkpointer } from './checkpointer.js';
 import type { Opened } from './opened.js';
 import { type CheckpointerOptions, type ResolvedOptions, resolveOptions } from './options.js';
+import { openForPlan } from './plan-start.js';
 import { wire } from './wire.js';
 
 /**
@@ -34,6 +35,7 @@ export async function openCheckpointer(options: CheckpointerOptions = {}): Promi
   const ports = await loadPorts(resolved.ports);
   const store = openDirectoryStore(resolved.dir, ports);
   const warn = (message: string): void => resolved.logger.warn(`ckpt: ${message}`);
+  if (resolved.planTo !== undefined) return checkpointer(await openForPlan({ resolved, ports, store, startedAt, warn }));
   await store.open(resolved.app, warn);
   const incarnation = await claim(store, resolved, warn);
   try {
@@ -68,7 +70,12 @@ async function continueFrom({ resolved, ports, store, incarnation, startedAt, wa
   const selection = await selectImage({ store, run: incarnation.run, classes, blame }, resolved.restart);
   if (selection.kind === 'image') tellFallback(selection, resolved);
   const highestGeneration = await store.highestGeneration();
-  return new Checkpointer(wire({ resolved, ports, store, incarnation, selection, classes, highestGeneration, startedAt, warn, blame }));
+  return checkpointer({ resolved, ports, store, incarnation, selection, classes, highestGeneration, startedAt, warn, blame });
+}
+
+function checkpointer(opened: Opened): Checkpointer {
+  const { life, plan } = wire(opened);
+  return new Checkpointer(life, plan);
 }
 
 function tellFallback({ entry, passedOver }: ChosenImage, { logger }: ResolvedOptions): void {

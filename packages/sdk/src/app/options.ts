@@ -3,8 +3,8 @@
  *
  * Invariants
  * 1. A bad or unknown option is a TypeError at the call that names it.
- * 2. The environment (CKPT_RESTART, CKPT_TAKE_OVER) wins over the program; CKPT_DIR fills in for a missing `dir`. CKPT_ROOTS
- *    says where recorded paths lie now, which only whoever starts the program can know.
+ * 2. The environment (CKPT_RESTART, CKPT_TAKE_OVER, CKPT_PLAN) wins over the program; CKPT_DIR fills in for a missing `dir`.
+ *    CKPT_ROOTS says where recorded paths lie now, which only whoever starts the program can know.
  */
 import { resolve } from 'node:path';
 import { inspect } from 'node:util';
@@ -14,7 +14,9 @@ import { isId, isImageName } from '../base/ids.js';
 import type { OpenFilesMode } from '../files/audit.js';
 import { parseRootsVariable, ROOTS_VARIABLE, type Root } from '../files/mapped-paths.js';
 import { compileRules, type FileRule } from '../files/rules.js';
+import { PLAN_VARIABLE } from '../restart/plan.js';
 import type { RestartChoice } from '../restart/select.js';
+import type { Unclaimed } from '../state/provider-plan.js';
 import { assertSignals } from '../triggers/signals.js';
 import { nearestApp } from './program.js';
 
@@ -48,6 +50,11 @@ export interface CheckpointerOptions {
   readonly quiesceTimeout?: Duration | undefined;
   /** How long to wait for a live owner of the store; default '90s'. */
   readonly lockWait?: Duration | undefined;
+  /**
+   * What becomes of sections of the image that no provider claims: false (the default) refuses the start, 'carry' keeps them,
+   * unread, in every later image, 'drop' leaves them out.
+   */
+  readonly allowUnclaimed?: false | 'carry' | 'drop' | undefined;
   /** Folders in which files may lie whose paths only an image tells; default: the working directory. */
   readonly roots?: readonly string[] | undefined;
   /** Rules for files that libraries open, by a pattern of the path; the first that matches decides. Needs Linux. */
@@ -75,6 +82,9 @@ export interface ResolvedOptions {
   readonly quiesceTimeoutMs: number;
   readonly lockWaitMs: number;
   readonly takeOver: boolean;
+  readonly allowUnclaimed: Unclaimed;
+  /** Where start() writes its plan instead of starting: a file, or '1' for standard output. */
+  readonly planTo: string | undefined;
   /** Absolute. */
   readonly roots: readonly string[];
   /** Where recorded paths lie now. */
@@ -132,6 +142,7 @@ const SCHEMA = z.strictObject({
   handlerTimeout: z.unknown().optional(),
   quiesceTimeout: z.unknown().optional(),
   lockWait: z.unknown().optional(),
+  allowUnclaimed: z.literal([false, 'carry', 'drop'], "expected false, 'carry' or 'drop'").default(false),
   roots: z.array(text(ROOTS), ROOTS).optional(),
   files: z
     .array(
@@ -167,6 +178,8 @@ export function resolveOptions(options: CheckpointerOptions, env: NodeJS.Process
     quiesceTimeoutMs: duration(given.quiesceTimeout, 'quiesceTimeout', '10s'),
     lockWaitMs: duration(given.lockWait, 'lockWait', '90s'),
     takeOver: env['CKPT_TAKE_OVER'] === '1',
+    allowUnclaimed: given.allowUnclaimed,
+    planTo: env[PLAN_VARIABLE] || undefined,
     roots: (given.roots ?? ['.']).map((root) => resolve(root)),
     mappedRoots: parseRootsVariable(env[ROOTS_VARIABLE]),
     files: given.files,

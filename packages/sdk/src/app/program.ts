@@ -4,7 +4,7 @@
  * Invariants
  * 1. Nothing here fails a checkpoint: what cannot be found out is left out.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import type { Provenance } from '../image/contract.js';
@@ -29,6 +29,11 @@ function readPackage(path: string): { name: string; version?: string } | undefin
   } catch {
     return undefined;
   }
+}
+
+/** Tells whoever started the program and asked it something. @param to a file; '1' is standard output */
+export function answer(to: string, text: string): void {
+  writeFileSync(to === '1' ? 1 : to, text, { mode: 0o600 });
 }
 
 /** Facts that cannot change while the process lives. */

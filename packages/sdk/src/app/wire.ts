@@ -5,19 +5,23 @@
  * 1. Requests that arrive while things are being wired wait in the conductor until start().
  */
 import { isCheckpointError } from '../base/errors.js';
-import { Background } from '../checkpoint/background.js';
+import { Background, type BackgroundEvents, type HelperThread } from '../checkpoint/background.js';
 import { captureMember } from '../checkpoint/capture.js';
 import { Conductor, type ConductorParts } from '../checkpoint/conductor.js';
 import { Handlers } from '../checkpoint/handlers.js';
+import { idleThread } from '../checkpoint/idle-thread.js';
 import { KeepAlive } from '../checkpoint/keep-alive.js';
 import type { CheckpointRequest } from '../checkpoint/request.js';
 import { Staging } from '../checkpoint/staging.js';
 import { type FoundRequest, SHARED } from '../checkpoint/thread-protocol.js';
 import type { LineageTip } from '../checkpoint/tip.js';
+import { CONTENT_KIND } from '../files/content-sections.js';
 import type { TrackedFileRecord } from '../files/contract.js';
 import { FileTable } from '../files/table.js';
 import { declarable, UntrackedFiles } from '../files/untracked.js';
 import { WritePermit } from '../files/write-permit.js';
+import type { StartPlan } from '../restart/plan.js';
+import { CarriedSections } from '../state/carried.js';
 import { RunClock } from '../state/clock.js';
 import { ProviderRegistry } from '../state/registry.js';
 import { Pacing } from '../triggers/pacing.js';
@@ -28,6 +32,7 @@ import { Events } from './events.js';
 import { Life } from './life.js';
 import { locator, makeTip, recordedFiles } from './lineage-facts.js';
 import { MAIN, type Opened } from './opened.js';
+import { endWithPlan, endWithRefusal, planStart } from './plan-start.js';
 
 /** The rooms of one incarnation, before they know each other. */
 interface Rooms {
@@ -38,11 +43,18 @@ interface Rooms {
   readonly runClock: RunClock;
   readonly files: FileTable;
   readonly untracked: UntrackedFiles;
-  readonly background: Background;
+  readonly background: HelperThread;
   readonly tip: LineageTip;
+  readonly carried: CarriedSections | undefined;
 }
 
-export function wire(opened: Opened): Life {
+/** A life, and the plan of its start. */
+export interface Wired {
+  readonly life: Life;
+  readonly plan: () => Promise<StartPlan>;
+}
+
+export function wire(opened: Opened): Wired {
   const { resolved, ports, incarnation, warn } = opened;
   const rooms = makeRooms(
     opened,
@@ -59,13 +71,13 @@ export function wire(opened: Opened): Life {
     conductor,
     signals,
     incarnation,
-    apply: () => begin(opened, { ...rooms, signals }),
+    apply: () => (resolved.planTo === undefined ? begin(opened, { ...rooms, signals }) : endWithPlan(resolved.planTo, opened, rooms)),
     startPacing: () =>
       resolved.everyMs === undefined
         ? undefined
         : new Pacing({ every: resolved.everyMs, clock: ports.clock, ask: (request) => conductor.ask(request) }),
   });
-  return life;
+  return { life, plan: () => planStart(opened, rooms) };
 }
 
 function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life): Rooms {
@@ -73,16 +85,13 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
   const { clock, fileSystem } = opened.ports;
   const events = new Events(resolved.logger);
   const runClock = new RunClock(clock);
-  const background: Background = new Background(
-    { portsAddress: resolved.ports, location: resolved.dir, epoch: incarnation.epoch, requests: resolved.requests },
-    {
-      request: (found) => conductor().ask(fromFile(found, background)),
-      filesCopied: () => files.release(),
-      pruned: (images) => events.emit('pruned', { images: images.map((image) => image.id) }),
-      fenced: () => conductor().end('fenced'),
-      warn,
-    },
-  );
+  const background: HelperThread = startThread(opened, {
+    request: (found) => conductor().ask(fromFile(found, background)),
+    filesCopied: () => files.release(),
+    pruned: (images) => events.emit('pruned', { images: images.map((image) => image.id) }),
+    fenced: () => conductor().end('fenced'),
+    warn,
+  });
   const permit = new WritePermit(clock, {
     assertAlive: () => life().assertNotFenced(),
     assertNewest: () => incarnation.assertNewest().catch((error: unknown) => endIfFenced(error, conductor())),
@@ -106,9 +115,30 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     untracked: makeUntracked(opened, records, files),
     keepAlive: new KeepAlive(clock),
     handlers: new Handlers(clock, resolved.handlerTimeoutMs),
-    registry: new ProviderRegistry(selection.kind === 'image' ? selection.sections : new Map()),
+    registry: makeRegistry(opened),
+    carried: makeCarried(opened),
     tip: makeTip(opened, runClock),
   };
+}
+
+function startThread({ resolved, incarnation }: Opened, events: BackgroundEvents): HelperThread {
+  if (resolved.planTo !== undefined) return idleThread();
+  const { ports: portsAddress, dir: location, requests } = resolved;
+  return new Background({ portsAddress, location, epoch: incarnation.epoch, requests }, events);
+}
+
+function makeRegistry(opened: Opened): ProviderRegistry {
+  const { selection, resolved, classes } = opened;
+  const { planTo } = resolved;
+  const onRefused = planTo === undefined ? undefined : () => endWithRefusal(planTo, opened, registry);
+  const registry: ProviderRegistry = new ProviderRegistry(selection.kind === 'image' ? selection.sections : new Map(), classes, onRefused);
+  return registry;
+}
+
+/** Made now, because the program is handed memory of the image from the first registration on. */
+function makeCarried({ selection, resolved }: Opened): CarriedSections | undefined {
+  if (selection.kind !== 'image' || resolved.allowUnclaimed !== 'carry') return undefined;
+  return new CarriedSections(selection.contents, MAIN, ({ kind }) => kind !== CONTENT_KIND);
 }
 
 function makeUntracked(opened: Opened, records: readonly TrackedFileRecord[], table: FileTable): UntrackedFiles {
@@ -127,7 +157,7 @@ function makeUntracked(opened: Opened, records: readonly TrackedFileRecord[], ta
 }
 
 function conductorParts({ resolved, ports, classes }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
-  const { events, background, registry, files, untracked } = rooms;
+  const { events, background, registry, files, untracked, carried } = rooms;
   const staging = new Staging();
   const raise = (): void => {
     Atomics.store(background.shared, SHARED.ATTENTION, 1);
@@ -148,7 +178,7 @@ function conductorParts({ resolved, ports, classes }: Opened, rooms: Rooms, life
       },
     },
     prepare: () => files.settled(),
-    capture: () => captureMember(MAIN, registry.list(), staging, () => untracked.capture(files.capture()), classes),
+    capture: () => captureMember(MAIN, registry.list(), { staging, classes, carried, files: () => untracked.capture(files.capture()) }),
     acknowledged: (captured) => files.committed(captured.files),
     recycle: () => {
       staging.reset();
@@ -177,7 +207,7 @@ function endIfFenced(error: unknown, conductor: Conductor): never {
 }
 
 /** A request file: its answer goes back through the thread that found it. */
-function fromFile(found: FoundRequest, background: Background): CheckpointRequest {
+function fromFile(found: FoundRequest, background: HelperThread): CheckpointRequest {
   return {
     reason: 'request-file',
     exit: found.kind === 'checkpoint-and-exit',

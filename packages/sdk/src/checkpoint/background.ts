@@ -33,6 +33,9 @@ export interface BackgroundEvents {
   readonly warn: (message: string) => void;
 }
 
+/** What the program asks of its helper thread. */
+export type HelperThread = Pick<Background, keyof Background>;
+
 type ThreadState = 'starting' | 'online' | 'stopping' | 'stopped';
 
 const REPLACEMENTS = 3;

@@ -12,7 +12,9 @@ import { encodeMember } from '../codec/codec.js';
 import type { FoundBuffer } from '../codec/contract.js';
 import type { CapturedFiles } from '../files/table.js';
 import type { BufferInput, SectionInput } from '../image/contract.js';
+import type { CarriedSections } from '../state/carried.js';
 import type { Provider } from '../state/provider.js';
+import { assertFits } from '../state/versions.js';
 import type { Staging } from './staging.js';
 
 export interface Captured {
@@ -23,20 +25,26 @@ export interface Captured {
   readonly stateBytes: number;
 }
 
+export interface CaptureParts {
+  readonly staging: Staging;
+  readonly classes: ClassRegistry;
+  /** Sections that no provider claimed and that go along unread. */
+  readonly carried: CarriedSections | undefined;
+  readonly files: () => CapturedFiles;
+}
+
 /** @throws CheckpointError ERR_CKPT_PROVIDER, ERR_CKPT_UNSUPPORTED_VALUE, ERR_CKPT_MEMORY */
 export function captureMember(
   member: string,
   providers: readonly Provider[],
-  staging: Staging,
-  captureFiles: () => CapturedFiles,
-  classes: ClassRegistry,
+  { staging, classes, carried, files: captureFiles }: CaptureParts,
 ): Captured {
   const roots = new Map<string, unknown>();
   for (const provider of providers) roots.set(provider.name, captureProvider(provider));
   try {
     const encoded = encodeMember(roots, classes);
     const byName = new Map(providers.map((provider) => [provider.name, provider]));
-    const sections = encoded.sections.map((section): SectionInput => {
+    const own = encoded.sections.map((section): SectionInput => {
       const provider = byName.get(section.name);
       return {
         member,
@@ -49,7 +57,9 @@ export function captureMember(
         chunks: [section.bytes],
       };
     });
-    const buffers = stageBuffers(member, encoded.buffers, staging);
+    const unread = carried?.parts(own.length, encoded.buffers.length);
+    const sections = [...own, ...(unread?.sections ?? [])];
+    const buffers = [...stageBuffers(member, encoded.buffers, staging), ...(unread?.buffers ?? [])];
     const files = captureFiles();
     return { sections, buffers, files, stateBytes: sum(sections) + sum(buffers) };
   } catch (error) {
@@ -77,6 +87,7 @@ function captureProvider(provider: Provider): unknown {
       { provider: provider.name, phase: 'capture' },
     );
   }
+  if (provider.validateAtCapture === true) assertFits(provider, value, 'capture');
   return value;
 }
 

@@ -4,10 +4,12 @@ import { type FilePlan, type ProgramOwner, type RestartPlan, type Root, restartI
 import { EXIT } from './exit-codes.js';
 import { facts, formatAge, formatBytes, shortId, type Terminal, table, writeJson } from './output.js';
 import { printable, printableArgument } from './printable.js';
+import { isRefused, providersText } from './provider-plans.js';
 import { type Session, UsageError } from './session.js';
 
 interface RestartFlags {
   readonly dryRun?: true;
+  readonly ask?: true;
   readonly takeOver?: true;
   readonly root?: readonly string[];
 }
@@ -25,6 +27,7 @@ export function addRestart(program: Command, session: Session): void {
     )
     .argument('[image]', 'a name, an id, at least six digits of an id, latest, or the path of an exported image')
     .option('--dry-run', 'show what would happen, start nothing')
+    .option('--ask', 'with --dry-run: start the program only to ask it what it would do with each section; it ends inside start()')
     .option('--take-over', 'end a program that still owns the store, after checking who it is')
     .option('--root <from=to>', 'recorded paths below FROM lie below TO now (may be repeated)', (value, all: string[] = []) => [
       ...all,
@@ -43,15 +46,17 @@ async function restart(image: string | undefined, flags: RestartFlags, session: 
     ...(image === undefined ? {} : { image }),
     ...(session.trailing === undefined ? {} : { command: session.trailing }),
   };
+  if (flags.ask === true && flags.dryRun !== true) throw new UsageError('--ask goes with --dry-run');
   if (flags.dryRun !== true) {
     const { exitCode } = await restartImage(dir, options);
     session.exitWith(exitCode);
     return;
   }
-  const plan = await restartImage(dir, { ...options, dryRun: true });
+  const plan = await restartImage(dir, { ...options, dryRun: true, ask: flags.ask ?? false });
   if (json) writeJson(session.terminal, plan);
   else session.terminal.out(describePlan(plan, session.terminal));
-  if (plan.files.some(({ refused }) => refused !== undefined)) session.exitWith(EXIT.failed);
+  if (plan.providers.some(isRefused)) session.exitWith(EXIT.mismatch);
+  else if (plan.files.some(({ refused }) => refused !== undefined)) session.exitWith(EXIT.failed);
 }
 
 function parseRoot(text: string): Root {
@@ -60,7 +65,8 @@ function parseRoot(text: string): Root {
   return { from: text.slice(0, at), to: text.slice(at + 1) };
 }
 
-export function describePlan({ image, passedOver, command, environment, store, files }: RestartPlan, terminal: Terminal): string {
+export function describePlan(plan: RestartPlan, terminal: Terminal): string {
+  const { image, passedOver, command, environment, store, files } = plan;
   const { outColors: color } = terminal;
   const names = image.names.map((name) => ` ${printable(name)}`).join(',');
   const age = formatAge(image.createdAt, terminal.now());
@@ -93,7 +99,7 @@ export function describePlan({ image, passedOver, command, environment, store, f
       ? 'no sections\n'
       : table([{ title: 'MEMBER' }, { title: 'SECTION' }, { title: 'SIZE', align: 'right' }], rows, color.bold);
   const ends = image.finished ? '\nthe run is finished: the program would be told so\n' : '';
-  return `${facts(lines, color.bold)}\n${sections}${filesText(files, terminal)}${ends}`;
+  return `${facts(lines, color.bold)}\n${sections}${providersText(plan, terminal)}${filesText(files, terminal)}${ends}`;
 }
 
 const FILE_COLUMNS = [

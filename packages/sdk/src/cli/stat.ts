@@ -114,9 +114,9 @@ function program({ run, producer, provenance, members, files }: ImageDetails): F
 function sectionTable(sections: readonly SectionDetails[], heading: (text: string) => string): string {
   if (sections.length === 0) return 'no sections\n';
   const several = new Set(sections.map(({ member }) => member)).size > 1;
-  const rows = sections.map(({ member, name, kind, version, encoding, length, bulk, stored }) => [
+  const rows = sections.map(({ member, name, kind, version, encoding, length, bulk, stored, carriedFrom }) => [
     { text: printable(several ? `${member}/${name}` : name) },
-    { text: printable(kind) },
+    { text: printable(carriedFrom === undefined ? kind : `${kind}, carried from generation ${carriedFrom}`) },
     { text: String(version) },
     { text: printable(encoding) },
     { text: formatBytes(length) },

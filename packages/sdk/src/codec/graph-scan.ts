@@ -110,8 +110,7 @@ export class Scanner {
     }
     const { columns } = shaped;
     // Invariant 3.
-    if ((columns[0]?.length === 0 || names[0] === '0') && holdsMore(object))
-      throw new Unsupported(object, WRONG_PROTOTYPE);
+    if ((columns[0]?.length === 0 || names[0] === '0') && holdsMore(object)) throw new Unsupported(object, WRONG_PROTOTYPE);
     for (let i = 0; i < columns.length; i++) {
       const column = columns[i];
       if (column !== undefined) section.cell(column, values[i]);

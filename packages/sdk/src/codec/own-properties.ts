@@ -27,7 +27,9 @@ const SHOW = {
 /** For an array with few or no holes. */
 export function hasExtras(array: readonly unknown[]): boolean {
   if (array.length > FEW)
-    return misleads(array) || show(array) !== clean(array, () => new Array(FEW + 1).fill(0)) || Object.getPrototypeOf(array) !== Array.prototype;
+    return (
+      misleads(array) || show(array) !== clean(array, () => new Array(FEW + 1).fill(0)) || Object.getPrototypeOf(array) !== Array.prototype
+    );
   const names = Object.getOwnPropertyNames(array);
   if (names.length > array.length + 1 || Object.getOwnPropertySymbols(array).length > 0) return true;
   // With a hole, a name may stand in the place of an element.

@@ -9,7 +9,7 @@
  */
 import { CheckpointError, isCheckpointError } from '../base/errors.js';
 import type { StartContext } from './context.js';
-import type { FileDeclaration, TrackedFileRecord } from './contract.js';
+import type { FileDeclaration, FilePlan, TrackedFileRecord } from './contract.js';
 import { fileError } from './failure.js';
 import type { Place } from './inspect.js';
 import { planRecorded } from './plan-recorded.js';
@@ -60,6 +60,11 @@ export function refusalOf(plans: readonly PlannedFile[]): CheckpointError | unde
     phase: 'plan',
     cause: new AggregateError(refused),
   });
+}
+
+/** What is shown of a plan. */
+export function shownPlan({ name, path, policy, found, beyond, prefix, put, refused }: PlannedFile): FilePlan {
+  return { name, path, policy, found, beyond, prefix, put, ...(refused === undefined ? {} : { refused }) };
 }
 
 function placeOf(record: TrackedFileRecord, declaration: FileDeclaration | undefined, { locate }: StartContext): Place {

@@ -41,8 +41,18 @@ export interface SectionRecord {
   readonly extents: readonly Extent[];
   /** Indexes into `buffers` of the manifest. */
   readonly buffers: readonly number[];
-  /** Indexes into `sections` of the manifest, all before its own and of the same member, whose objects it refers to. */
+  /**
+   * The number by which the section's bytes refer to each of `buffers`; absent: its position among the buffers of the member.
+   * A section carried from an older image keeps its bytes, so it keeps the numbers too.
+   */
+  readonly numbers?: readonly number[];
+  /**
+   * Indexes into `sections`, all lower than its own and of the same member: sections whose objects its bytes refer to, by their
+   * place in this list.
+   */
   readonly imports?: readonly number[];
+  /** Present for a section that no provider wrote: carried on unread from the image of this generation. */
+  readonly carriedFrom?: number;
 }
 
 export interface BufferRecord {

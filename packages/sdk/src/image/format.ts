@@ -10,6 +10,12 @@ import { corrupt, incomplete } from './damage.js';
 import { hash, hashParts, sameBytes } from './integrity.js';
 
 const FORMAT_VERSION = 1;
+/** Bits of the header that a reader must know. */
+export const FEATURE = {
+  /** Some section has `numbers`. */
+  numbers: 1n,
+} as const;
+const KNOWN_FEATURES = FEATURE.numbers;
 export const HEADER_BYTES = 64;
 export const TRAILER_BYTES = 128;
 /** Most bytes of an extent that is stored. */
@@ -34,12 +40,13 @@ export interface Trailer {
   readonly manifestHash: Uint8Array;
 }
 
-export function makeHeader(id: string): Uint8Array {
+export function makeHeader(id: string, features = 0n): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES);
   const view = new DataView(bytes.buffer);
   bytes.set(HEADER_MAGIC);
   view.setUint16(8, FORMAT_VERSION, true);
   view.setUint32(12, HEADER_BYTES, true);
+  view.setBigUint64(16, features, true);
   bytes.set(Buffer.from(id, 'hex'), 24);
   bytes.set(hash(bytes.subarray(0, CHECKED_HEADER)).subarray(0, HEADER_BYTES - CHECKED_HEADER), CHECKED_HEADER);
   return bytes;
@@ -61,7 +68,7 @@ export function parseHeader(bytes: Uint8Array, label: string): string {
     const message = `read image ${label}: expected format ${FORMAT_VERSION} or older, found ${version}; use a newer version of ckpt`;
     throw new CheckpointError('ERR_CKPT_IMAGE_VERSION', message, { path: label, section: 'header' });
   }
-  const features = view.getBigUint64(16, true);
+  const features = view.getBigUint64(16, true) & ~KNOWN_FEATURES;
   if (features !== 0n) {
     const message = `read image ${label}: it requires features 0x${features.toString(16)}, unknown to this version; use a newer version of ckpt`;
     throw new CheckpointError('ERR_CKPT_IMAGE_FEATURE', message, { path: label, section: 'header' });

@@ -29,6 +29,9 @@ import { countEntries, Fields, isCount, isHash } from './manifest-fields.js';
 
 export const MANIFEST_LIMITS: MsgpackLimits = { depth: 32, values: 2 ** 23, containers: 2 ** 21 };
 
+/** Beyond any number of buffers that a manifest has room for. */
+const MAX_NUMBER = 2 ** 24;
+
 /** First element of an extent's list. */
 export const PLACE = { own: 0, zero: 1, base: 2 } as const;
 
@@ -153,18 +156,16 @@ function imports(fields: Fields, owner: string, before: readonly SectionRecord[]
   return [...found];
 }
 
-/** @param before the sections that come before it */
+/** @param before the sections that come before it: it can import no others */
 function section(fields: Fields, bases: number, buffers: readonly BufferRecord[], before: readonly SectionRecord[]): SectionRecord {
   const length = fields.count('length');
   const owner = fields.text('member');
-  let last = -1;
-  const uses = fields.list('buffers').map((index) => {
-    if (!isCount(index) || index <= last || buffers[index]?.member !== owner) {
-      throw fields.wrong('buffers', 'ascending indexes of buffers of the same member');
-    }
-    last = index;
-    return index;
-  });
+  const uses = ascending(fields, 'buffers', 'ascending indexes of buffers of the same member', (index) => buffers[index]?.member === owner);
+  const optional = {
+    ...(fields.has('numbers') ? { numbers: numbers(fields, uses.length) } : {}),
+    ...(fields.has('imports') ? { imports: imports(fields, owner, before) } : {}),
+    ...(fields.has('carriedFrom') ? { carriedFrom: fields.count('carriedFrom') } : {}),
+  };
   return {
     member: owner,
     name: fields.text('name'),
@@ -174,8 +175,24 @@ function section(fields: Fields, bases: number, buffers: readonly BufferRecord[]
     length,
     extents: extents(fields, length, bases),
     buffers: uses,
-    ...(fields.has('imports') ? { imports: imports(fields, owner, before) } : {}),
+    ...optional,
   };
+}
+
+function numbers(fields: Fields, length: number): number[] {
+  const expected = `as many ascending counts below ${MAX_NUMBER} as there are buffers`;
+  const list = ascending(fields, 'numbers', expected, (number) => number < MAX_NUMBER);
+  if (list.length !== length) throw fields.wrong('numbers', expected);
+  return list;
+}
+
+function ascending(fields: Fields, key: string, expected: string, fits: (value: number) => boolean): number[] {
+  let before = -1;
+  return fields.list(key).map((value) => {
+    if (!isCount(value) || value <= before || !fits(value)) throw fields.wrong(key, expected);
+    before = value;
+    return value;
+  });
 }
 
 function extents(fields: Fields, length: number, bases: number): Extent[] {

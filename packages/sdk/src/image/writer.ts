@@ -18,7 +18,7 @@ import type {
   StreamedBuffer,
   WrittenImage,
 } from './contract.js';
-import { ALIGNMENT, makeHeader, makeTrailer, PAGE, TRAILER_BYTES } from './format.js';
+import { ALIGNMENT, FEATURE, makeHeader, makeTrailer, PAGE, TRAILER_BYTES } from './format.js';
 import { hash, hex } from './integrity.js';
 import { encodeManifest } from './manifest-write.js';
 import { Output } from './output.js';
@@ -29,7 +29,8 @@ import { writeRun } from './run.js';
  * is neither bytes nor an extent of zeros or of one of the bases.
  */
 export async function writeImage(sink: ByteSink, input: ImageInput): Promise<WrittenImage> {
-  const header = makeHeader(input.head.image.id);
+  const features = input.sections.some(({ numbers }) => numbers !== undefined) ? FEATURE.numbers : 0n;
+  const header = makeHeader(input.head.image.id, features);
   const out = new Output(sink);
   await out.write(header);
   const { bases = [] } = input;

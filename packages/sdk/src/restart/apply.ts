@@ -17,6 +17,7 @@ import type { Provider } from '../state/provider.js';
 import type { ProviderRegistry } from '../state/registry.js';
 import type { Incarnation } from '../store/contract.js';
 import type { FilesAtStart } from './put-files-back.js';
+import { settleUnclaimed, type UnclaimedParts, type UnclaimedSections } from './unclaimed.js';
 
 export interface ApplyParts {
   readonly clock: Clock;
@@ -30,12 +31,18 @@ export interface ApplyParts {
   readonly blame: (image: ImageRef, why: string) => Promise<void>;
   /** Undefined for a start from a finished image, which leaves files alone. */
   readonly files: FilesAtStart | undefined;
+  readonly unclaimed: UnclaimedParts;
 }
 
-/** @throws CheckpointError ERR_CKPT_UNCLAIMED before, ERR_CKPT_RESTORE, _TIMEOUT, _HANDLER after the seal (undone) */
-export async function applyRestart(parts: ApplyParts): Promise<void> {
+/**
+ * @returns what became of the sections that no provider claims
+ * @throws CheckpointError ERR_CKPT_SCHEMA, _UNCLAIMED before, ERR_CKPT_RESTORE, _TIMEOUT, _HANDLER after the seal (undone)
+ */
+export async function applyRestart(parts: ApplyParts): Promise<UnclaimedSections> {
   const { registry, incarnation, source } = parts;
-  refuseUnclaimed(registry, source);
+  const refusal = registry.refusal();
+  if (refusal !== undefined) throw refusal;
+  const unclaimed = settleUnclaimed(registry, source, parts.unclaimed);
   await parts.files?.plan();
   await incarnation.seal(
     source === null ? { kind: 'fresh' } : { kind: 'image', id: source.id, epoch: source.epoch, generation: source.generation },
@@ -48,6 +55,7 @@ export async function applyRestart(parts: ApplyParts): Promise<void> {
     await undo(parts);
     throw error;
   }
+  return unclaimed;
 }
 
 async function restoreState(parts: ApplyParts): Promise<void> {
@@ -66,23 +74,11 @@ async function undo({ files, incarnation }: ApplyParts): Promise<void> {
   }
 }
 
-function refuseUnclaimed(registry: ProviderRegistry, source: ImageRef | null): void {
-  const unclaimed = registry.unclaimed();
-  if (unclaimed.length === 0) return;
-  const names = unclaimed.map((name) => `'${name}'`).join(', ');
-  throw new CheckpointError(
-    'ERR_CKPT_UNCLAIMED',
-    `start(): image ${source?.id ?? ''} holds ${names}, which no provider of the program claims; register ${unclaimed.length === 1 ? 'it' : 'them'} ` +
-      'before start(), name another image, or begin anew with CKPT_RESTART=never. Nothing has changed',
-    { ...(source === null ? {} : { image: source.id }), ...(unclaimed[0] === undefined ? {} : { provider: unclaimed[0] }), phase: 'plan' },
-  );
-}
-
 async function restoreProviders(parts: ApplyParts, source: ImageRef): Promise<void> {
   for (const provider of parts.registry.list()) {
-    const section = parts.registry.section(provider.name);
-    if (section === undefined || provider.restore === undefined) continue;
-    await restoreOne(parts, provider, section.value, source);
+    const claim = parts.registry.claim(provider.name);
+    if (claim === undefined || provider.restore === undefined) continue;
+    await restoreOne(parts, provider, claim.value, source);
   }
 }
 

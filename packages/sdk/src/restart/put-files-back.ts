@@ -10,9 +10,9 @@ import type { FileSystem } from '../base/ports.js';
 import { Baselines } from '../files/baselines.js';
 import { contentsOf } from '../files/content-sections.js';
 import type { StartContext } from '../files/context.js';
-import type { FileDeclaration, TrackedFileRecord } from '../files/contract.js';
+import type { FileDeclaration, FilePlan, TrackedFileRecord } from '../files/contract.js';
 import { openTracked } from '../files/opening.js';
-import { planFiles, refusalOf } from '../files/plan.js';
+import { planFiles, refusalOf, shownPlan } from '../files/plan.js';
 import type { PlannedFile } from '../files/plan-types.js';
 import { type PutBackHold, putBack, recoverPutBack } from '../files/put-back.js';
 import type { FileTable } from '../files/table.js';
@@ -79,6 +79,13 @@ export class FilesAtStart {
     this.#plans = await planFiles([...table.records, ...untracked.records], declared, this.#context);
     const refusal = refusalOf(this.#plans);
     if (refusal !== undefined) throw refusal;
+  }
+
+  /** What `plan` would find; has no effect, so what an interrupted start left is not put in order first. */
+  async preview(): Promise<FilePlan[]> {
+    const { table, untracked } = this.#parts;
+    const declared = [...table.declarations, ...untracked.declareStdio()];
+    return (await planFiles([...table.records, ...untracked.records], declared, this.#context)).map(shownPlan);
   }
 
   /** Puts everything back and opens what is declared. */

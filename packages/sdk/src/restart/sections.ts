@@ -12,7 +12,8 @@ import { decodeSection } from '../codec/codec.js';
 import type { DecodedSection } from '../codec/contract.js';
 import type { KnownClasses } from '../codec/graph-classes.js';
 import { CONTENT_KIND } from '../files/content-sections.js';
-import type { ImageContents } from '../image/contract.js';
+import type { ImageContents, SectionRecord } from '../image/contract.js';
+import { buffersOf } from '../image/section-buffers.js';
 import type { RestoredSection } from '../state/registry.js';
 
 export type Sections = ReadonlyMap<string, RestoredSection>;
@@ -22,45 +23,60 @@ export type Sections = ReadonlyMap<string, RestoredSection>;
  * @throws CheckpointError ERR_CKPT_DECODE naming the section
  */
 export function decodeSections(contents: ImageContents, member: string, classes: ClassRegistry): Sections {
-  const found = decodeAll(contents, member, 'tagged');
-  let decoded = [...found.values()].some(({ instances }) => instances) ? undefined : found;
-  const value = (index: number): unknown => {
-    decoded ??= decodeAll(contents, member, classes);
-    return decoded.get(index)?.value;
-  };
+  const { sections: records } = contents.manifest;
+  const checked = new Map<number, DecodedSection>();
+  const indexes = [...records.keys()].filter((index) => isValue(records[index], member) && contents.sections[index] !== undefined);
+  for (const index of indexes) decode(index, { contents, classes: 'tagged', decoded: checked });
+  const instances = [...checked.values()].some((section) => section.instances);
+  const decoding = { contents, classes, decoded: instances ? new Map<number, DecodedSection>() : checked };
   const sections = new Map<string, RestoredSection>();
-  for (const index of found.keys()) {
-    const record = contents.manifest.sections[index];
+  for (const index of indexes) {
+    const record = records[index];
     if (record === undefined) continue;
     const { name, kind, version } = record;
+    const imports = record.imports?.flatMap((other) => records[other]?.name ?? []);
     sections.set(name, {
       name,
       kind,
       version,
+      ...(imports === undefined ? {} : { imports }),
       get value() {
-        return value(index);
+        return decode(index, decoding).value;
       },
     });
   }
   return sections;
 }
 
-/** By position in the manifest. */
-function decodeAll(contents: ImageContents, member: string, classes: KnownClasses): Map<number, DecodedSection> {
-  const decoded = new Map<number, DecodedSection>();
-  for (const [index, record] of contents.manifest.sections.entries()) {
-    // The content of a tracked file is no value.
-    if (record.member !== member || record.kind === CONTENT_KIND) continue;
-    const bytes = contents.sections[index];
-    if (bytes === undefined) continue;
-    try {
-      const imports = (record.imports ?? []).flatMap((other) => decoded.get(other) ?? []);
-      decoded.set(index, decodeSection({ name: record.name, encoding: record.encoding, bytes, imports }, contents.buffers, classes));
-    } catch (error) {
-      throw decodeFailed(error, record.name, contents.manifest.image.id);
-    }
+/** The content of a tracked file is no value. */
+function isValue(record: SectionRecord | undefined, member: string): boolean {
+  return record !== undefined && record.member === member && record.kind !== CONTENT_KIND;
+}
+
+interface Decoding {
+  readonly contents: ImageContents;
+  readonly classes: KnownClasses;
+  /** By position in the manifest. */
+  readonly decoded: Map<number, DecodedSection>;
+}
+
+/** Sections that it imports come first; they lie before it, so this ends. */
+function decode(index: number, decoding: Decoding): DecodedSection {
+  const { contents, classes, decoded } = decoding;
+  const known = decoded.get(index);
+  if (known !== undefined) return known;
+  const record = contents.manifest.sections[index];
+  const bytes = contents.sections[index];
+  if (record === undefined || bytes === undefined) throw new Error(`decode section ${index}: it was listed, and is not there`);
+  const imports = (record.imports ?? []).map((other) => decode(other, decoding));
+  try {
+    const memory = buffersOf(contents.manifest, record, contents.buffers);
+    const section = decodeSection({ name: record.name, encoding: record.encoding, bytes, imports }, memory, classes);
+    decoded.set(index, section);
+    return section;
+  } catch (error) {
+    throw decodeFailed(error, record.name, contents.manifest.image.id);
   }
-  return decoded;
 }
 
 function decodeFailed(error: unknown, section: string, image: string): CheckpointError {

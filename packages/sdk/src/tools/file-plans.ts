@@ -14,8 +14,7 @@ import type { StartContext } from '../files/context.js';
 import type { FileDeclaration, FilePlan, TrackedFileRecord } from '../files/contract.js';
 import { isLibraryRecord } from '../files/library-files.js';
 import { locate, type Moved, type Root } from '../files/mapped-paths.js';
-import { planFiles } from '../files/plan.js';
-import type { PlannedFile } from '../files/plan-types.js';
+import { planFiles, shownPlan } from '../files/plan.js';
 import { parseFileRecord } from '../files/record.js';
 import type { ImageContents } from '../image/contract.js';
 import type { Store } from '../store/contract.js';
@@ -36,7 +35,7 @@ export async function planFilesOf(image: FilesOfImage): Promise<FilePlan[]> {
   const records = manifest.files.map((file) => parseFileRecord(file, manifest.image.id));
   const declared = records.flatMap((record) => declarationOf(record, image) ?? []);
   const plans = await planFiles(records, declared, await contextOf(image));
-  return plans.map(shown);
+  return plans.map(shownPlan);
 }
 
 /** As the program would declare it (invariant 2); a library's file is never declared. */
@@ -76,8 +75,4 @@ async function contextOf({ contents, store, fileSystem, cwd, roots }: FilesOfIma
     assertNewest: async () => {},
     log: () => {},
   };
-}
-
-function shown({ name, path, policy, found, beyond, prefix, put, refused }: PlannedFile): FilePlan {
-  return { name, path, policy, found, beyond, prefix, put, ...(refused === undefined ? {} : { refused }) };
 }

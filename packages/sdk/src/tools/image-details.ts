@@ -32,6 +32,8 @@ export interface SectionDetails {
   readonly bulk: number;
   /** Where the structured part and the bulk memory lie. */
   readonly stored: StoredBytes;
+  /** Generation of the image that a provider wrote it into, where it has been carried since without one. */
+  readonly carriedFrom?: number;
 }
 
 export interface BufferDetails {
@@ -68,7 +70,7 @@ function addBytes(a: StoredBytes, b: StoredBytes): StoredBytes {
 }
 
 function sectionDetails(section: SectionRecord, buffers: readonly BufferRecord[]): SectionDetails {
-  const { member, name, kind, version, encoding, length, extents } = section;
+  const { member, name, kind, version, encoding, length, extents, carriedFrom } = section;
   let stored = storedBytes(extents);
   let bulk = 0;
   for (const index of section.buffers) {
@@ -77,7 +79,8 @@ function sectionDetails(section: SectionRecord, buffers: readonly BufferRecord[]
     bulk += buffer.length;
     stored = addBytes(stored, storedBytes(buffer.extents));
   }
-  return { member, name, kind, version, encoding, length, bulk, stored };
+  const carried = carriedFrom === undefined ? {} : { carriedFrom };
+  return { member, name, kind, version, encoding, length, bulk, stored, ...carried };
 }
 
 export function detailsOf(entry: ImageEntry, view: LineageView, manifest: Manifest, manifestHash: string): ImageDetails {

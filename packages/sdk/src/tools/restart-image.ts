@@ -30,6 +30,13 @@ export interface RestartOptions {
   readonly image?: string;
   /** Tell what would happen and start nothing. */
   readonly dryRun?: boolean;
+  /**
+   * With `dryRun`: start the program only to ask it what its start() would do with each provider and section. It runs its own
+   * code up to start() and ends there. Without an answer the plan tells what is recorded.
+   */
+  readonly ask?: boolean;
+  /** How long to wait for that answer, ms; default 60,000. */
+  readonly askMs?: number;
   /** End a live owner of the store, after checking who it is. */
   readonly takeOver?: boolean;
   /** How long to wait for a program that still owns the store, ms; default 10,000: it may be ending. */
@@ -87,7 +94,9 @@ async function restartFrom(
   };
   if (!parsed.dryRun) await assertRestartable(opened, image);
   const command = await startCommand(opened, parsed.command, roots);
-  if (parsed.dryRun) return planRestart(opened, image, { command, environment, roots });
+  if (parsed.dryRun) {
+    return planRestart(opened, image, { command, environment, roots, askMs: parsed.ask ? parsed.askMs : undefined });
+  }
   if (!parsed.takeOver) await waitForOwner(opened, parsed.waitMs, options.onWaiting);
   return runProgram({ command, environment, stdio: parsed.stdio, store: opened.store });
 }

@@ -7,10 +7,15 @@
  */
 import { CheckpointError } from '../base/errors.js';
 import { NO_CLASSES } from '../codec/classes.js';
+import { CONTENT_KIND } from '../files/content-sections.js';
 import type { FilePlan } from '../files/contract.js';
 import type { Root } from '../files/mapped-paths.js';
+import type { SectionRecord } from '../image/contract.js';
 import { type ChosenImage, type PassedOver, type RestartChoice, selectImage } from '../restart/select.js';
+import { CARRIED_KIND } from '../state/carried.js';
+import { type ProviderPlan, recordedPlan } from '../state/provider-plan.js';
 import type { StartCommand } from '../store/contract.js';
+import { askProgram, type ProgramAnswer } from './ask-program.js';
 import { planFilesOf } from './file-plans.js';
 import { detailsOf, type ImageDetails } from './image-details.js';
 import { type OpenedStore, viewLineage } from './open-store.js';
@@ -26,12 +31,20 @@ export interface RestartPlan {
   readonly command: StartCommand;
   /** What would be added to its environment. */
   readonly environment: Readonly<Record<string, string>>;
-  /** What would be done to each tracked file; those below the working directory as if the program declares them again. */
+  /** As the program answered (`ask`), else what the image has, each as `recorded`. */
+  readonly providers: readonly ProviderPlan[];
+  /** Whether the program was asked for its plan, and answered. */
+  readonly asked: 'no' | 'answered' | 'no answer';
+  /** Why there is no answer, or why it is only a part of one. */
+  readonly askedProblem?: string;
+  /** What would be done to each tracked file; unless the program answered, those below the working directory as if it declares them again. */
   readonly files: readonly FilePlan[];
 }
 
 interface PlannedStart extends Pick<RestartPlan, 'command' | 'environment'> {
   readonly roots: readonly Root[];
+  /** How long to wait for the program's answer; undefined: it is not asked. */
+  readonly askMs: number | undefined;
 }
 
 function choiceOf(image: string | undefined): RestartChoice {
@@ -50,19 +63,41 @@ export async function assertRestartable(opened: OpenedStore, image: string | und
 export async function planRestart(
   opened: OpenedStore,
   image: string | undefined,
-  { command, environment, roots }: PlannedStart,
+  { command, environment, roots, askMs }: PlannedStart,
 ): Promise<RestartPlan> {
   const { entry, contents, passedOver } = await choose(opened, image);
   const view = await viewLineage(opened.store);
   const { store, ports } = opened;
+  const planned = {
+    providers: contents.manifest.sections.filter(isState).map(recordedPlan),
+    files: await planFilesOf({ contents, store, fileSystem: ports.fileSystem, cwd: command.cwd, roots }),
+  };
+  // The very image: the program may still run, and commit another meanwhile.
+  const ask = (waitMs: number): Promise<ProgramAnswer> =>
+    askProgram({ command, environment: { ...environment, CKPT_RESTART: entry.id }, waitMs }, ports);
   return {
     store: opened.root,
     image: detailsOf(entry, view, contents.manifest, contents.manifestHash),
     passedOver,
     command,
     environment,
-    files: await planFilesOf({ contents, store, fileSystem: ports.fileSystem, cwd: command.cwd, roots }),
+    ...(askMs === undefined ? { ...planned, asked: 'no' } : asked(planned, await ask(askMs))),
   };
+}
+
+type Planned = Pick<RestartPlan, 'providers' | 'files'>;
+
+function asked(recorded: Planned, answer: ProgramAnswer): Planned & Pick<RestartPlan, 'asked' | 'askedProblem'> {
+  if ('problem' in answer) return { ...recorded, asked: 'no answer', askedProblem: answer.problem };
+  const { providers, files, complete } = answer.plan;
+  if (complete) return { providers, files, asked: 'answered' };
+  const askedProblem = 'a registration was refused, so the program tells nothing of what comes after it';
+  return { providers, files: recorded.files, asked: 'answered', askedProblem };
+}
+
+/** What a provider wrote and can claim. */
+function isState({ kind }: SectionRecord): boolean {
+  return kind !== CONTENT_KIND && kind !== CARRIED_KIND;
 }
 
 async function choose({ store, run, root }: OpenedStore, image: string | undefined): Promise<ChosenImage> {

@@ -20,6 +20,8 @@ export interface CreateSettings {
 export interface RestartSettings {
   readonly image?: string | undefined;
   readonly dryRun: boolean;
+  readonly ask: boolean;
+  readonly askMs: number;
   readonly takeOver: boolean;
   readonly waitMs: number;
   readonly stdio: 'inherit' | 'ignore';
@@ -44,6 +46,7 @@ export interface ImportSettings {
 const WAIT_MS = 60_000;
 const PLACE_MS = 10_000;
 const OWNER_WAIT_MS = 10_000;
+const ASK_MS = 60_000;
 
 const text = z.string().min(1, 'expected some text');
 const path = text.refine((value) => !value.includes('\0'), 'expected a path');
@@ -66,6 +69,8 @@ const createSchema = z
 const restartSchema = z.strictObject({
   image: text.optional(),
   dryRun: z.boolean().default(false),
+  ask: z.boolean().default(false),
+  askMs: z.number().positive().default(ASK_MS),
   takeOver: z.boolean().default(false),
   waitMs: z.number().nonnegative().default(OWNER_WAIT_MS),
   onWaiting: listener.optional(),

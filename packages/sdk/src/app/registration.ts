@@ -1,0 +1,68 @@
+/**
+ * Registering providers: arguments checked, sections claimed and brought to the program's version, values handed out.
+ *
+ * Invariants
+ * 1. What is refused is not registered; what a section could not be brought to stays refused (state/registry.ts).
+ * 2. The initial object is checked like a restored one, so that no image is written that cannot be started from.
+ */
+import { inPhase, isCheckpointError } from '../base/errors.js';
+import type { ClassOptions, ClassRegistry } from '../codec/classes.js';
+import { assertEncodable } from '../codec/codec.js';
+import type { ProvideOptions, StateOptions } from '../state/provider.js';
+import { SeededRandom } from '../state/random.js';
+import type { ProviderRegistry } from '../state/registry.js';
+import { assertFits } from '../state/versions.js';
+import { assertClassOptions, assertInitial, assertProvideOptions, assertStateArguments } from './arguments.js';
+
+export class Registration {
+  readonly #registry: ProviderRegistry;
+  readonly #classes: ClassRegistry;
+
+  constructor(registry: ProviderRegistry, classes: ClassRegistry) {
+    this.#classes = classes;
+    this.#registry = registry;
+  }
+
+  registerClass<T extends object>(name: string, maker: abstract new (...args: never[]) => T, options: ClassOptions<T>): void {
+    assertClassOptions(name, options);
+    this.#classes.add(name, maker, options);
+  }
+
+  state<T extends object>(name: string, init: () => T, options: StateOptions): T {
+    assertStateArguments(name, init, options);
+    this.#classes.close(`state() ('${name}')`);
+    let value: T;
+    const provider = { version: 1, ...options, name, kind: 'state', capture: (): T => value } as const;
+    const claim = this.#registry.add(provider);
+    if (claim !== undefined) {
+      // Written by a provider of this name, kind and version, or migrated to it: it has the shape that init makes.
+      value = claim.value as T;
+      return value;
+    }
+    try {
+      value = init();
+      assertInitial(name, value);
+      assertFits(provider, value, 'register');
+      assertEncodable(name, value, this.#classes);
+    } catch (error) {
+      this.#registry.drop(name);
+      throw isCheckpointError(error) ? inPhase(error, 'register') : error;
+    }
+    return value;
+  }
+
+  provide<T>(name: string, options: ProvideOptions<T>): void {
+    assertProvideOptions(name, options);
+    this.#classes.close(`provide() ('${name}')`);
+    const { restore } = options;
+    // What restore is given is what capture of the same provider and version returned, or was migrated to that.
+    this.#registry.add({ version: 1, ...options, name, kind: 'provide', restore: (value) => restore(value as T) });
+  }
+
+  random(name: string, seed: number | string): SeededRandom {
+    const random = new SeededRandom(seed);
+    const claim = this.#registry.add({ name, kind: 'random', version: 1, capture: () => random.captureState() });
+    if (claim !== undefined) random.restoreState(claim.value);
+    return random;
+  }
+}

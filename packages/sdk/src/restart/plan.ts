@@ -1,0 +1,36 @@
+/**
+ * What a start would do, as data: for people, and for a tool that asks the program itself.
+ *
+ * Invariants
+ * 1. A plan is made without any effect on the store, on files or on the program's state.
+ */
+import type { ImageInfo } from '../checkpoint/request.js';
+import type { FilePlan } from '../files/contract.js';
+import type { ProviderPlan } from '../state/provider-plan.js';
+import type { PassedOver } from './select.js';
+
+/** Set for a program: start() writes its plan there and ends the program. '1' is standard output. */
+export const PLAN_VARIABLE = 'CKPT_PLAN';
+
+export interface StartPlan {
+  /** The image that the start would continue from; undefined for a fresh start. */
+  readonly image: ImageInfo | undefined;
+  /** Newer images of the lineage that it would not take, and why. */
+  readonly passedOver: readonly PassedOver[];
+  readonly providers: readonly ProviderPlan[];
+  /** What would be done to each tracked file. */
+  readonly files: readonly FilePlan[];
+  /** True when start() would refuse, for a provider, a section or a file. */
+  readonly refused: boolean;
+  /**
+   * False when a registration was refused, which is where a program that is only asked for its plan ends: later providers are
+   * not told, and files are not looked at.
+   */
+  readonly complete: boolean;
+}
+
+/** Whether a start with these plans is refused. */
+export function isRefused(providers: readonly ProviderPlan[], files: readonly FilePlan[]): boolean {
+  const provider = providers.some(({ outcome, handling }) => outcome === 'refused' || handling === 'refuse');
+  return provider || files.some(({ refused }) => refused !== undefined);
+}
