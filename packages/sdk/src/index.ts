@@ -14,5 +14,7 @@ export type { FileFlags, FileOptions, FilePolicy, Verification } from './files/c
 export type { FileRule, RulePolicy } from './files/rules.js';
 export type { TrackedFile } from './files/tracked-file.js';
 export type { PassedOver } from './restart/select.js';
+export type { Collection, CollectionKey } from './state/collection.js';
 export type { ProvideOptions, StateOptions } from './state/provider.js';
 export type { SeededRandom } from './state/random.js';
+export type { WasmGlobal, WasmGlobals, WasmMemory, WasmOptions } from './state/wasm.js';

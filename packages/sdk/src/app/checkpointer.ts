@@ -14,8 +14,11 @@ import { SHARED } from '../checkpoint/thread-protocol.js';
 import { assertEncodable } from '../codec/codec.js';
 import type { FileOptions } from '../files/contract.js';
 import type { TrackedFile } from '../files/tracked-file.js';
-import type { ProvideOptions, StateOptions } from '../state/provider.js';
+import type { Collection, CollectionKey } from '../state/collection.js';
+import { openCollection } from '../state/open-collection.js';
+import { type ProvideOptions, type StateOptions, WASM_KIND } from '../state/provider.js';
 import { SeededRandom } from '../state/random.js';
+import { WasmInstance, type WasmMemory, type WasmOptions, type WasmSection, wasmProvider } from '../state/wasm.js';
 import {
   assertCheckpointArguments,
   assertInitial,
@@ -92,6 +95,33 @@ export class Checkpointer {
     const section = this.#life.registry.add({ name, kind: 'random', version: 1, capture: () => random.captureState() });
     if (section !== undefined) random.restoreState(section.value);
     return random;
+  }
+
+  /**
+   * Registers the memory of a WebAssembly instance, and exported mutable globals. start() puts them into the program's new
+   * instance, before the atRestart handlers: register right after it is made.
+   * @throws TypeError for an immutable global; CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA
+   */
+  wasm(name: string, memory: WasmMemory, options: WasmOptions = {}): void {
+    const instance = new WasmInstance(name, memory, options);
+    this.#life.assertRegistering(`wasm('${name}')`);
+    const section = this.#life.registry.add({ name, kind: WASM_KIND, version: 1, ...wasmProvider(instance) });
+    try {
+      if (section !== undefined) instance.check(section.value as WasmSection); // a section of this kind holds nothing else
+    } catch (error) {
+      this.#life.registry.drop(name);
+      throw error;
+    }
+  }
+
+  /**
+   * A Map whose checkpoint costs what changed. Values count as they are at the checkpoint after `set`; what is changed in
+   * place has to be set again, or told with `touch(key)`.
+   * @throws CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA
+   */
+  collection<K extends CollectionKey, V>(name: string): Collection<K, V> {
+    this.#life.assertRegistering(`collection('${name}')`);
+    return openCollection(name, this.#life.registry) as Collection<K, V>; // as with state(): what was written under this name
   }
 
   /**

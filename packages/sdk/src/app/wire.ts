@@ -143,12 +143,16 @@ function conductorParts({ resolved, ports }: Opened, rooms: Rooms, life: () => L
       committed: (result) => events.emit('committed', result),
       failed: (facts) => {
         if (facts.error.code !== 'ERR_CKPT_ABORTED') resolved.logger.error(`ckpt: ${facts.error.message} (${facts.error.code})`);
+        registry.failed(facts.error);
         events.emit('failed', facts);
       },
     },
     prepare: () => files.settled(),
     capture: () => captureMember(MAIN, registry.list(), staging, () => untracked.capture(files.capture())),
-    acknowledged: (captured) => files.committed(captured.files),
+    acknowledged: (captured) => {
+      registry.committed();
+      files.committed(captured.files);
+    },
     recycle: () => {
       staging.reset();
       files.release();

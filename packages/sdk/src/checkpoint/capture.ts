@@ -8,18 +8,26 @@
  */
 import { CheckpointError, inPhase, isCheckpointError, messageOf } from '../base/errors.js';
 import { encodeMember } from '../codec/codec.js';
-import type { FoundBuffer } from '../codec/contract.js';
+import type { EncodedMember, FoundBuffer } from '../codec/contract.js';
 import type { CapturedFiles } from '../files/table.js';
 import type { BufferInput, SectionInput } from '../image/contract.js';
 import type { Provider } from '../state/provider.js';
 import type { Staging } from './staging.js';
 
+/** A section as it is handed to the thread. */
+export interface CapturedSection extends SectionInput {
+  /** How many bytes of the same section in the image before come first. */
+  readonly follows?: number;
+}
+
 export interface Captured {
-  readonly sections: readonly SectionInput[];
+  readonly sections: readonly CapturedSection[];
   readonly buffers: readonly BufferInput[];
   readonly files: CapturedFiles;
   /** Bytes of structured and bulk state together. */
   readonly stateBytes: number;
+  /** Of these, what was captured now. */
+  readonly dirtyBytes: number;
 }
 
 /** @throws CheckpointError ERR_CKPT_PROVIDER, ERR_CKPT_UNSUPPORTED_VALUE, ERR_CKPT_MEMORY */
@@ -30,11 +38,11 @@ export function captureMember(
   captureFiles: () => CapturedFiles,
 ): Captured {
   const roots = new Map<string, unknown>();
-  for (const provider of providers) roots.set(provider.name, captureProvider(provider));
+  for (const provider of providers) if (provider.log === undefined) roots.set(provider.name, captureProvider(provider));
   try {
-    const encoded = encodeMember(roots);
+    const encoded = withMemories(encodeMember(roots), providers);
     const byName = new Map(providers.map((provider) => [provider.name, provider]));
-    const sections = encoded.sections.map((section): SectionInput => {
+    const values = encoded.sections.map((section): SectionInput => {
       const provider = byName.get(section.name);
       return {
         member,
@@ -46,12 +54,48 @@ export function captureMember(
         chunks: [section.bytes],
       };
     });
+    const logs = providers.flatMap((provider) => captureLog(member, provider));
+    const sections = [...values, ...logs];
     const buffers = stageBuffers(member, encoded.buffers, staging);
     const files = captureFiles();
-    return { sections, buffers, files, stateBytes: sum(sections) + sum(buffers) };
+    const dirtyBytes = sum(sections) + sum(buffers);
+    const stateBytes = logs.reduce((total, { follows = 0 }) => total + follows, dirtyBytes);
+    return { sections, buffers, files, stateBytes, dirtyBytes };
   } catch (error) {
     throw asCaptureError(error);
   }
+}
+
+function captureLog(member: string, { name, kind, version, log }: Provider): CapturedSection[] {
+  if (log === undefined) return [];
+  return [{ member, name, kind, version, buffers: [], ...log.capture() }];
+}
+
+/** Bulk memory that a provider has beside its value; views of it in other state would come back as views of a copy. */
+function withMemories(encoded: EncodedMember, providers: readonly Provider[]): EncodedMember {
+  const buffers = [...encoded.buffers];
+  const places = new Map<string, number>();
+  for (const { name, kind, memory } of providers) {
+    if (memory === undefined) continue;
+    const found = memory();
+    const known = encoded.buffers.findIndex((buffer) => buffer.memory === found.memory);
+    const holder = encoded.sections.find((section) => section.buffers.includes(known));
+    if (holder !== undefined) throw viewOfMemory(holder.name, `${kind}('${name}')`);
+    places.set(name, buffers.push(found) - 1);
+  }
+  const sections = encoded.sections.map((section) => {
+    const place = places.get(section.name);
+    return place === undefined ? section : { ...section, buffers: [...section.buffers, place] };
+  });
+  return { sections, buffers };
+}
+
+function viewOfMemory(name: string, owner: string): CheckpointError {
+  return new CheckpointError(
+    'ERR_CKPT_UNSUPPORTED_VALUE',
+    `state of ${name}: a view of the memory of ${owner}; after a restart it would be one of a copy: keep its offset and length, and make the view anew`,
+    { provider: name, path: name },
+  );
 }
 
 function captureProvider(provider: Provider): unknown {

@@ -36,6 +36,10 @@ export interface ApplyParts {
 export async function applyRestart(parts: ApplyParts): Promise<void> {
   const { registry, incarnation, source } = parts;
   refuseUnclaimed(registry, source);
+  for (const provider of registry.list()) {
+    const section = registry.section(provider.name);
+    if (section !== undefined) provider.plan?.(section.value);
+  }
   await parts.files?.plan();
   await incarnation.seal(
     source === null ? { kind: 'fresh' } : { kind: 'image', id: source.id, epoch: source.epoch, generation: source.generation },

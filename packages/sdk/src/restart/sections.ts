@@ -7,8 +7,11 @@
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
 import { decodeSection } from '../codec/codec.js';
 import { CONTENT_KIND } from '../files/content-sections.js';
-import type { ImageContents } from '../image/contract.js';
+import type { ImageContents, SectionRecord } from '../image/contract.js';
+import { replaySegments, SEGMENTS_1 } from '../state/collection-segments.js';
+import { COLLECTION_KIND, WASM_KIND } from '../state/provider.js';
 import type { RestoredSection } from '../state/registry.js';
+import { wasmSection } from '../state/wasm.js';
 
 export type Sections = ReadonlyMap<string, RestoredSection>;
 
@@ -21,13 +24,25 @@ export function decodeSections(contents: ImageContents, member: string): Section
     const bytes = contents.sections[index];
     if (bytes === undefined) continue;
     try {
-      const value = decodeSection(record.encoding, bytes, contents.buffers, record.name);
+      const value = decodeValue(record, bytes, contents.buffers);
       sections.set(record.name, { name: record.name, kind: record.kind, version: record.version, value });
     } catch (error) {
       throw decodeFailed(error, record.name, contents.manifest.image.id);
     }
   }
   return sections;
+}
+
+/** Kinds of sections that are more than a value. */
+function decodeValue({ name, kind, encoding, buffers }: SectionRecord, bytes: Uint8Array, memory: readonly ArrayBufferLike[]): unknown {
+  if (kind === COLLECTION_KIND && encoding === SEGMENTS_1) return replaySegments(name, bytes);
+  const value = decodeSection(encoding, bytes, memory, name);
+  if (kind !== WASM_KIND) return value;
+  return wasmSection(
+    name,
+    value,
+    buffers.flatMap((index) => memory[index] ?? []),
+  );
 }
 
 function decodeFailed(error: unknown, section: string, image: string): CheckpointError {

@@ -6,7 +6,31 @@
  * 2. `restore` is called at most once, only with a section of the image, during start().
  */
 
-export type ProviderKind = 'state' | 'provide' | 'random';
+import type { FoundBuffer } from '../codec/contract.js';
+
+export type ProviderKind = 'state' | 'provide' | 'random' | 'wasm' | 'collection';
+
+export const WASM_KIND = 'wasm' satisfies ProviderKind;
+export const COLLECTION_KIND = 'collection' satisfies ProviderKind;
+
+/** A section whose first bytes are those of the same section in the image before. */
+export interface CapturedLog {
+  readonly encoding: string;
+  /** How many bytes of that section come first; 0: none. */
+  readonly follows: number;
+  /** What comes behind them. */
+  readonly chunks: readonly Uint8Array[];
+}
+
+/** Keeps the section of a provider as a log that only grows, until it is written anew. */
+export interface SectionLog {
+  /** Synchronous; what it takes stays to be taken until `committed`. @throws CheckpointError as encodeMember */
+  capture(): CapturedLog;
+  /** The image of the last capture was acknowledged. */
+  committed(): void;
+  /** The image before cannot be gone on with: the next capture follows nothing. */
+  writeWhole(): void;
+}
 
 export interface Provider {
   readonly name: string;
@@ -17,6 +41,12 @@ export interface Provider {
   readonly place: string;
   readonly capture: () => unknown;
   readonly restore?: (value: unknown) => void | Promise<void>;
+  /** Bulk memory that belongs to the section beside its value, as it is now. */
+  readonly memory?: () => FoundBuffer;
+  /** In place of `capture`, whose value is then not asked for. */
+  readonly log?: SectionLog;
+  /** Before anything is restored: what the section needs is made, or refused. @throws CheckpointError ERR_CKPT_SCHEMA */
+  readonly plan?: (value: unknown) => void;
 }
 
 /** What `ckpt.provide` takes. */

@@ -6,7 +6,7 @@
  * 2. Nothing is registered once the program has started.
  * 3. A section of the image is claimed by at most one provider; what nobody claims is known by name.
  */
-import { CheckpointError } from '../base/errors.js';
+import { CheckpointError, type ErrorCode } from '../base/errors.js';
 import { callPlace } from '../base/place.js';
 import type { Provider, ProviderKind } from './provider.js';
 
@@ -17,6 +17,14 @@ export interface RestoredSection {
   readonly version: number;
   readonly value: unknown;
 }
+
+const LOST_BEFORE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ERR_CKPT_BASE_MISSING',
+  'ERR_CKPT_IMAGE_CORRUPT',
+  'ERR_CKPT_IMAGE_INCOMPLETE',
+  'ERR_CKPT_NOT_FOUND',
+  'ERR_CKPT_STORE_UNSAFE',
+]);
 
 export class ProviderRegistry {
   readonly #providers = new Map<string, Provider>();
@@ -61,6 +69,17 @@ export class ProviderRegistry {
   /** Ends registration (invariant 2). */
   close(): void {
     this.#closed = true;
+  }
+
+  /** The image of the last capture was acknowledged. */
+  committed(): void {
+    for (const { log } of this.#providers.values()) log?.committed();
+  }
+
+  /** A checkpoint failed. What cannot be read of the image before, the next one does not build upon. */
+  failed(error: CheckpointError): void {
+    if (!LOST_BEFORE.has(error.code)) return;
+    for (const { log } of this.#providers.values()) log?.writeWhole();
   }
 
   list(): readonly Provider[] {
