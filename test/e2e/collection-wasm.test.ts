@@ -41,7 +41,7 @@ const WASM = `
   await ckpt.start();
   while (s.step < 60) {
     step();
-    if (s.step % 10 === 0) new Uint8Array(m.buffer, m.grow(1) * 65536)[7] = s.step;
+    if (s.step % 10 === 0) { const at = m.grow(1) * 65536; new Uint8Array(m.buffer, at)[7] = s.step; }
     s.step++;
     if (s.step % 5 === 0) await ckpt.checkpoint();
     if (s.step === Number(process.env.DIE_AT)) process.kill(process.pid, 'SIGKILL');

@@ -41,7 +41,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.tuple(fc.constant('clear' as const)) },
 );
 
-it('F63 whatever is set, deleted, cleared, captured and not acknowledged: a restart has content and order of the last image', () => {
+it('F63: whatever is set, deleted, cleared, captured and not acknowledged: a restart has content and order of the last image', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
       let life = new Life(new Uint8Array(), false);

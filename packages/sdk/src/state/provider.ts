@@ -10,8 +10,8 @@ import type { FoundBuffer } from '../codec/contract.js';
 
 export type ProviderKind = 'state' | 'provide' | 'random' | 'wasm' | 'collection';
 
-export const WASM_KIND = 'wasm' satisfies ProviderKind;
-export const COLLECTION_KIND = 'collection' satisfies ProviderKind;
+export const WASM_KIND: 'wasm' = 'wasm';
+export const COLLECTION_KIND: 'collection' = 'collection';
 
 /** A section whose first bytes are those of the same section in the image before. */
 export interface CapturedLog {
