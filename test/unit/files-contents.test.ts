@@ -4,9 +4,9 @@ import { appendFileSync, readdirSync, readFileSync, rmSync, statSync, truncateSy
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { chooseBases } from '../../packages/sdk/src/files/content-bases.js';
 import { contentSections } from '../../packages/sdk/src/files/content-sections.js';
 import type { FileOptions } from '../../packages/sdk/src/files/contract.js';
+import { chooseBases } from '../../packages/sdk/src/store/choose-bases.js';
 import {
   captured,
   checkpoint,

@@ -19,6 +19,7 @@ import { Contents } from './files/contents.js';
 import type { ImageWriter, Store } from './store/contract.js';
 import { openDirectoryStore } from './store/directory.js';
 import { layout } from './store/layout.js';
+import { PreviousImages } from './store/previous-image.js';
 import { RequestFiles } from './triggers/request-files.js';
 import { Ticker } from './triggers/ticker.js';
 
@@ -34,6 +35,7 @@ class HelperThread {
   readonly #store: Store;
   readonly #writer: ImageWriter;
   readonly #contents: Contents;
+  readonly #previous: PreviousImages;
   readonly #audit: Audit;
   readonly #ticker: Ticker;
   readonly #requests: RequestFiles | undefined;
@@ -48,6 +50,7 @@ class HelperThread {
     this.#store = openDirectoryStore(data.location, ports);
     this.#writer = this.#store.writer(data.epoch);
     this.#contents = new Contents(this.#store, ports.fileSystem);
+    this.#previous = new PreviousImages(this.#store);
     this.#audit = new Audit(data.location, (message) => this.#send({ type: 'warn', message }));
     this.#ticker = new Ticker(ports.clock, this.#shared, SHARED.ATTENTION);
     if (data.requests) {
@@ -106,7 +109,9 @@ class HelperThread {
       const image = await persist(job, {
         writer: this.#writer,
         ports: this.#ports,
+        store: this.#store,
         contents: this.#contents,
+        previous: this.#previous,
         audit: this.#audit,
         filesCopied: () => this.#send({ type: 'files-copied', number: job.number }),
       });

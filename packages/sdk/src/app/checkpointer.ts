@@ -14,8 +14,10 @@ import type { ClassOptions } from '../codec/classes.js';
 import type { FileOptions } from '../files/contract.js';
 import type { TrackedFile } from '../files/tracked-file.js';
 import type { StartPlan } from '../restart/plan.js';
+import type { Collection, CollectionKey } from '../state/collection.js';
 import type { ProvideOptions, StateOptions } from '../state/provider.js';
 import type { SeededRandom } from '../state/random.js';
+import type { WasmMemory, WasmOptions } from '../state/wasm.js';
 import { assertCheckpointArguments, type CheckpointOptions } from './arguments.js';
 import type { EventName, Listener, StartResult } from './events.js';
 import type { Life } from './life.js';
@@ -79,6 +81,26 @@ export class Checkpointer {
   random(name: string, seed: number | string): SeededRandom {
     this.#life.assertRegistering(`random('${name}')`);
     return this.#registration.random(name, seed);
+  }
+
+  /**
+   * Registers the memory of a WebAssembly instance, and exported mutable globals. start() puts them into the program's new
+   * instance, before the atRestart handlers: register right after it is made.
+   * @throws TypeError for an immutable global; CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA
+   */
+  wasm(name: string, memory: WasmMemory, options: WasmOptions = {}): void {
+    this.#life.assertRegistering(`wasm('${name}')`);
+    this.#registration.wasm(name, memory, options);
+  }
+
+  /**
+   * A Map whose checkpoint costs what changed. Values count as they are at the checkpoint after `set`; what is changed in
+   * place has to be set again, or told with `touch(key)`.
+   * @throws CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA
+   */
+  collection<K extends CollectionKey, V>(name: string): Collection<K, V> {
+    this.#life.assertRegistering(`collection('${name}')`);
+    return this.#registration.collection(name);
   }
 
   /**

@@ -8,10 +8,13 @@
 import { inPhase, isCheckpointError } from '../base/errors.js';
 import type { ClassOptions, ClassRegistry } from '../codec/classes.js';
 import { assertEncodable } from '../codec/codec.js';
-import type { ProvideOptions, StateOptions } from '../state/provider.js';
+import type { Collection, CollectionKey } from '../state/collection.js';
+import { openCollection } from '../state/open-collection.js';
+import { type ProvideOptions, type StateOptions, WASM_KIND } from '../state/provider.js';
 import { SeededRandom } from '../state/random.js';
 import type { ProviderRegistry } from '../state/registry.js';
 import { assertFits } from '../state/versions.js';
+import { WasmInstance, type WasmMemory, type WasmOptions, type WasmSection, wasmProvider } from '../state/wasm.js';
 import { assertClassOptions, assertInitial, assertProvideOptions, assertStateArguments } from './arguments.js';
 
 export class Registration {
@@ -57,6 +60,22 @@ export class Registration {
     const { restore } = options;
     // What restore is given is what capture of the same provider and version returned, or was migrated to that.
     this.#registry.add({ version: 1, ...options, name, kind: 'provide', restore: (value) => restore(value as T) });
+  }
+
+  wasm(name: string, memory: WasmMemory, options: WasmOptions): void {
+    const instance = new WasmInstance(name, memory, options);
+    const claim = this.#registry.add({ name, kind: WASM_KIND, version: 1, ...wasmProvider(instance) });
+    try {
+      if (claim !== undefined) instance.check(claim.value as WasmSection); // a section of this kind holds nothing else
+    } catch (error) {
+      this.#registry.drop(name);
+      throw error;
+    }
+  }
+
+  collection<K extends CollectionKey, V>(name: string): Collection<K, V> {
+    this.#classes.close(`collection() ('${name}')`);
+    return openCollection(name, this.#registry, this.#classes) as Collection<K, V>; // as with state(): what was written under this name
   }
 
   random(name: string, seed: number | string): SeededRandom {

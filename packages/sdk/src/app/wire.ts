@@ -174,12 +174,16 @@ function conductorParts({ resolved, ports, classes }: Opened, rooms: Rooms, life
       committed: (result) => events.emit('committed', result),
       failed: (facts) => {
         if (facts.error.code !== 'ERR_CKPT_ABORTED') resolved.logger.error(`ckpt: ${facts.error.message} (${facts.error.code})`);
+        registry.failed(facts.error);
         events.emit('failed', facts);
       },
     },
     prepare: () => files.settled(),
     capture: () => captureMember(MAIN, registry.list(), { staging, classes, carried, files: () => untracked.capture(files.capture()) }),
-    acknowledged: (captured) => files.committed(captured.files),
+    acknowledged: (captured) => {
+      registry.committed();
+      files.committed(captured.files);
+    },
     recycle: () => {
       staging.reset();
       files.release();

@@ -9,7 +9,7 @@
 import { CheckpointError, inPhase, isCheckpointError, messageOf } from '../base/errors.js';
 import type { ClassRegistry } from '../codec/classes.js';
 import { encodeMember } from '../codec/codec.js';
-import type { FoundBuffer } from '../codec/contract.js';
+import type { EncodedMember, FoundBuffer } from '../codec/contract.js';
 import type { CapturedFiles } from '../files/table.js';
 import type { BufferInput, SectionInput } from '../image/contract.js';
 import type { CarriedSections } from '../state/carried.js';
@@ -17,12 +17,20 @@ import type { Provider } from '../state/provider.js';
 import { assertFits } from '../state/versions.js';
 import type { Staging } from './staging.js';
 
+/** A section as it is handed to the thread. */
+export interface CapturedSection extends SectionInput {
+  /** How many bytes of the same section in the image before come first. */
+  readonly follows?: number;
+}
+
 export interface Captured {
-  readonly sections: readonly SectionInput[];
+  readonly sections: readonly CapturedSection[];
   readonly buffers: readonly BufferInput[];
   readonly files: CapturedFiles;
   /** Bytes of structured and bulk state together. */
   readonly stateBytes: number;
+  /** Of these, what was captured now. */
+  readonly dirtyBytes: number;
 }
 
 export interface CaptureParts {
@@ -40,11 +48,11 @@ export function captureMember(
   { staging, classes, carried, files: captureFiles }: CaptureParts,
 ): Captured {
   const roots = new Map<string, unknown>();
-  for (const provider of providers) roots.set(provider.name, captureProvider(provider));
+  for (const provider of providers) if (provider.log === undefined) roots.set(provider.name, captureProvider(provider));
   try {
-    const encoded = encodeMember(roots, classes);
+    const encoded = withMemories(encodeMember(roots, classes), providers);
     const byName = new Map(providers.map((provider) => [provider.name, provider]));
-    const own = encoded.sections.map((section): SectionInput => {
+    const values = encoded.sections.map((section): SectionInput => {
       const provider = byName.get(section.name);
       return {
         member,
@@ -57,14 +65,50 @@ export function captureMember(
         chunks: [section.bytes],
       };
     });
+    const logs = providers.flatMap((provider) => captureLog(member, provider));
+    const own = [...values, ...logs];
     const unread = carried?.parts(own.length, encoded.buffers.length);
     const sections = [...own, ...(unread?.sections ?? [])];
     const buffers = [...stageBuffers(member, encoded.buffers, staging), ...(unread?.buffers ?? [])];
     const files = captureFiles();
-    return { sections, buffers, files, stateBytes: sum(sections) + sum(buffers) };
+    const dirtyBytes = sum(sections) + sum(buffers);
+    const stateBytes = logs.reduce((total, { follows = 0 }) => total + follows, dirtyBytes);
+    return { sections, buffers, files, stateBytes, dirtyBytes };
   } catch (error) {
     throw asCaptureError(error);
   }
+}
+
+function captureLog(member: string, { name, kind, version, log }: Provider): CapturedSection[] {
+  if (log === undefined) return [];
+  return [{ member, name, kind, version, buffers: [], ...log.capture() }];
+}
+
+/** Bulk memory that a provider has beside its value; views of it in other state would come back as views of a copy. */
+function withMemories(encoded: EncodedMember, providers: readonly Provider[]): EncodedMember {
+  const buffers = [...encoded.buffers];
+  const places = new Map<string, number>();
+  for (const { name, kind, memory } of providers) {
+    if (memory === undefined) continue;
+    const found = memory();
+    const known = encoded.buffers.findIndex((buffer) => buffer.memory === found.memory);
+    const holder = encoded.sections.find((section) => section.buffers.includes(known));
+    if (holder !== undefined) throw viewOfMemory(holder.name, `${kind}('${name}')`);
+    places.set(name, buffers.push(found) - 1);
+  }
+  const sections = encoded.sections.map((section) => {
+    const place = places.get(section.name);
+    return place === undefined ? section : { ...section, buffers: [...section.buffers, place] };
+  });
+  return { sections, buffers };
+}
+
+function viewOfMemory(name: string, owner: string): CheckpointError {
+  return new CheckpointError(
+    'ERR_CKPT_UNSUPPORTED_VALUE',
+    `state of ${name}: a view of the memory of ${owner}; after a restart it would be one of a copy: keep its offset and length, and make the view anew`,
+    { provider: name, path: name },
+  );
 }
 
 function captureProvider(provider: Provider): unknown {

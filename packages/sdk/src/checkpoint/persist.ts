@@ -10,21 +10,18 @@
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
 import type { FileSystem, Ports } from '../base/ports.js';
 import type { Audit } from '../files/audit.js';
-import type { Contents, SecuredFile } from '../files/contents.js';
+import type { SecuredFile } from '../files/contents.js';
 import { secureFile } from '../files/secure.js';
 import type { ImageInput, ImageRef } from '../image/contract.js';
-import { lengthOf, writeImage } from '../image/writer.js';
+import { writeImage } from '../image/writer.js';
 import type { ImageWriter, Published, Store } from '../store/contract.js';
+import { type BuildParts, buildUpon } from './built-upon.js';
 import type { PersistedImage, PersistJob } from './thread-protocol.js';
 
-export interface PersistParts {
+export interface PersistParts extends BuildParts {
   readonly writer: ImageWriter;
   readonly ports: Ports;
-  /** What the images before hold of the contents of files. */
-  readonly contents: Contents;
   readonly audit: Audit;
-  /** The content of every file that is changed in place is copied. */
-  readonly filesCopied: () => void;
 }
 
 export async function persist(job: PersistJob, parts: PersistParts): Promise<PersistedImage> {
@@ -43,31 +40,21 @@ export async function persist(job: PersistJob, parts: PersistParts): Promise<Per
   }
 }
 
-async function publish(job: PersistJob, { writer, ports, contents, audit, filesCopied }: PersistParts): Promise<Published> {
-  const { head, sections, buffers } = job.input;
+async function publish(job: PersistJob, parts: PersistParts): Promise<Published> {
+  const { writer, ports, audit } = parts;
+  const { head, buffers } = job.input;
   const openFiles = job.files.audit === undefined ? [] : audit.run(job.files.audit, job.files.open);
   const provenance = { ...head.provenance, openFiles };
   const secured = await secureFiles(job, writer, ports.fileSystem);
-  const kept = await contents.prepare({
-    secured,
-    carried: job.files.carried,
-    parent: head.image.parent,
-    otherBytes: [...sections, ...buffers].reduce((sum, record) => sum + lengthOf(record), 0),
-    copied: filesCopied,
-  });
+  const built = await buildUpon(job, secured, parts);
   try {
-    const files = kept.records.map((record) => ({ ...record }));
-    const input: ImageInput = {
-      head: { ...head, provenance, files },
-      sections: [...sections, ...kept.sections],
-      buffers,
-      bases: kept.bases,
-    };
+    const { files, sections, bases } = built;
+    const input: ImageInput = { head: { ...head, provenance, files }, sections, buffers, bases };
     const published = await writer.publish({ ref: job.ref, names: job.names, write: (sink) => writeImage(sink, input) });
-    kept.committed(published);
+    built.committed(published);
     return published;
   } finally {
-    await kept.release();
+    await built.release();
   }
 }
 

@@ -10,7 +10,8 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ErrorRecord } from '../base/error-transfer.js';
 import type { CapturedFiles } from '../files/table.js';
-import type { ImageInput, ImageRef, SectionInput } from '../image/contract.js';
+import type { ImageInput, ImageRef } from '../image/contract.js';
+import type { CapturedSection } from './capture.js';
 
 /** Slots of the shared Int32Array. */
 export const SHARED = {
@@ -31,7 +32,7 @@ export interface PersistJob {
   readonly number: number;
   readonly ref: ImageRef;
   readonly names: readonly string[];
-  readonly input: Omit<ImageInput, 'sections' | 'bases'> & { readonly sections: readonly SectionInput[] };
+  readonly input: Omit<ImageInput, 'sections' | 'bases'> & { readonly sections: readonly CapturedSection[] };
   /** To be secured before the image: their records go into its head. */
   readonly files: CapturedFiles;
   /** Release the incarnation after the commit, because the program is about to end. */

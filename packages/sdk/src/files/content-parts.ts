@@ -9,22 +9,18 @@
  */
 import { constants } from 'node:fs';
 import type { FileSystem, OpenFile } from '../base/ports.js';
-import type { ByteSource, Extent } from '../image/contract.js';
-import { corrupt } from '../image/damage.js';
+import type { Extent } from '../image/contract.js';
 import { EXTENT_BYTES } from '../image/format.js';
 import { hash, hex } from '../image/integrity.js';
-import type { Store } from '../store/contract.js';
+import type { Reuse } from '../store/base-leases.js';
 import { NO_FOLLOW } from '../store/durable.js';
 import { quietly } from '../store/failure.js';
+import type { OldExtent } from '../store/previous-image.js';
 import type { ContentSection } from './content-sections.js';
 import type { TrackedFileRecord } from './contract.js';
 import { fileError, onFile } from './failure.js';
-import type { OldExtent, OldSection } from './previous-contents.js';
 
 type Part = Uint8Array | Extent;
-
-/** The extent for the next image, or undefined when its bytes have to be written again. */
-export type Reuse = (old: OldExtent) => Extent | undefined;
 
 export interface ContentFile {
   readonly record: TrackedFileRecord;
@@ -62,28 +58,6 @@ export async function* partsOfFile(content: ContentFile, { from, to }: ContentSe
     yield* bytes(at, to);
   } finally {
     await file?.close();
-  }
-}
-
-/** A section of a file that the program has not declared yet, out of the images that hold it. */
-export async function* partsOfImage(store: Pick<Store, 'openImage'>, { record, extents }: OldSection, reuse: Reuse): AsyncGenerator<Part> {
-  const sources = new Map<string, ByteSource>();
-  try {
-    for (const extent of extents) {
-      const again = reuse(extent);
-      if (again !== undefined || extent.image === undefined) {
-        yield again ?? { place: { at: 'zero' }, length: extent.length };
-        continue;
-      }
-      const source = sources.get(extent.image.id) ?? (await store.openImage(extent.image));
-      sources.set(extent.image.id, source);
-      const bytes = new Uint8Array(extent.length);
-      await source.read(bytes, extent.offset);
-      if (hex(hash(bytes)) !== extent.hash) throw corrupt(source.label, record.name, 'bytes differ from what was written');
-      yield bytes;
-    }
-  } finally {
-    for (const source of sources.values()) await quietly(() => source.close());
   }
 }
 

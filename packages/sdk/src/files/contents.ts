@@ -2,23 +2,21 @@
  * Contents of tracked files in images, incrementally: what did not change stays in the image that has it already.
  *
  * Invariants
- * 1. Only committed images are built upon, and each base is leased from before it is relied on until the new image is
- *    committed or has failed; the commit checks it once more.
- * 2. What a base cannot be relied on for (gone, damaged, not chosen) is written again.
- * 3. Extents are reused unread only for the same handle of a file that is written at its end; what an earlier process
+ * 1. Only committed images are built upon.
+ * 2. Extents are reused unread only for the same handle of a file that is written at its end; what an earlier process
  *    or another handle wrote is read and compared.
- * 4. Files that the program has not declared keep their content from image to image, unread.
+ * 3. Files that the program has not declared keep their content from image to image, unread.
  */
-import { CheckpointError, isCheckpointError } from '../base/errors.js';
+import { CheckpointError } from '../base/errors.js';
 import type { FileSystem } from '../base/ports.js';
-import type { BaseRecord, ImageRef, StreamedSection, WrittenImage } from '../image/contract.js';
-import type { Lease, Store } from '../store/contract.js';
-import { quietly } from '../store/failure.js';
-import { chooseBases } from './content-bases.js';
-import { partsOfFile, partsOfImage, type Reuse } from './content-parts.js';
+import type { ImageRef, StreamedSection } from '../image/contract.js';
+import type { Reuse } from '../store/base-leases.js';
+import { carriedParts } from '../store/carried-parts.js';
+import type { Store } from '../store/contract.js';
+import type { OldSection, PreviousImage } from '../store/previous-image.js';
+import { partsOfFile } from './content-parts.js';
 import { contentSection, contentSections, contentsName, sectionsOf } from './content-sections.js';
 import type { CapturedFile, TrackedFileRecord } from './contract.js';
-import { baseSize, loadOldContents, type OldContents, type OldExtent, type OldSection, oldContents } from './previous-contents.js';
 
 /** A captured file and the record that securing it made. */
 export interface SecuredFile {
@@ -31,21 +29,21 @@ export interface FilesToKeep {
   readonly secured: readonly SecuredFile[];
   /** Records of files that the program has not declared. */
   readonly carried: readonly TrackedFileRecord[];
-  /** The image before on the lineage: the last committed one, or the one that this life started from. */
-  readonly parent: ImageRef | null;
-  /** Bytes of everything else in the image. */
-  readonly otherBytes: number;
+  /** The image before on the lineage, the last committed one or the one that this life started from; if it can be had. */
+  readonly previous: PreviousImage | undefined;
   /** The content of every file that is changed in place is copied: its handle may write on. Not called when there is none. */
   readonly copied: () => void;
 }
 
-/** Ready to be written with the image; `release` must follow, whether it was committed or not. */
+/** Ready to be written with the image. */
 export interface KeptFiles {
   readonly records: readonly TrackedFileRecord[];
-  readonly sections: readonly StreamedSection[];
-  readonly bases: readonly BaseRecord[];
-  committed(image: WrittenImage): void;
-  release(): Promise<void>;
+  /** Sections of the image before that may go on lying where they are. */
+  readonly old: readonly OldSection[];
+  /** Length of all contents. */
+  readonly bytes: number;
+  sections(reuse: Reuse): readonly StreamedSection[];
+  committed(image: ImageRef): void;
 }
 
 interface Wanted {
@@ -55,59 +53,39 @@ interface Wanted {
   readonly live: { readonly onlyAppended: boolean } | undefined;
 }
 
-interface LeasedBase {
-  readonly base: BaseRecord;
-  readonly lease: Lease;
-}
-
 export class Contents {
-  readonly #store: Pick<Store, 'openImage' | 'lease'>;
+  readonly #store: Pick<Store, 'openImage'>;
   readonly #fileSystem: FileSystem;
-  #last: OldContents | undefined;
-  /** What the last committed image recorded of the handles of this process. */
-  #handles: ReadonlyMap<string, CapturedFile> = new Map();
+  /** What the last committed image recorded of the handles of this process, and which image that is. */
+  #handles: { readonly image: string; readonly files: ReadonlyMap<string, CapturedFile> } | undefined;
 
-  constructor(store: Pick<Store, 'openImage' | 'lease'>, fileSystem: FileSystem) {
+  constructor(store: Pick<Store, 'openImage'>, fileSystem: FileSystem) {
     this.#store = store;
     this.#fileSystem = fileSystem;
   }
 
-  /** @throws CheckpointError ERR_CKPT_IMAGE_CORRUPT when the content of a carried file is nowhere; what a lease rejects with */
-  async prepare(keep: FilesToKeep): Promise<KeptFiles> {
-    const { secured, carried, parent, otherBytes, copied } = keep;
+  /** @throws CheckpointError ERR_CKPT_IMAGE_CORRUPT when the content of a carried file is nowhere */
+  prepare({ secured, carried, previous, copied }: FilesToKeep): KeptFiles {
     const captured = secured.filter(({ record }) => keepsContent(record)).sort((a, b) => order(a.record) - order(b.record));
     const recorded = carried.filter(({ contents }) => contents !== undefined);
-    const last = captured.length + recorded.length > 0 ? await this.#previous(parent) : undefined;
     const wanted = [
-      ...captured.map((file): Wanted => this.#wanted(file, last)),
-      ...recorded.map((file): Wanted => ({ file, old: carriedSections(file, last), live: undefined })),
+      ...captured.map((file): Wanted => this.#wanted(file, previous)),
+      ...recorded.map((file): Wanted => ({ file, old: carriedSections(file, previous), live: undefined })),
     ];
-    const leased = await this.#leaseBases(wanted, otherBytes);
-    const bases = leased.map(({ base }) => base);
-    const reuse = reuseOf(bases);
     const records = secured.map(({ record }) => (keepsContent(record) ? { ...record, contents: contentsName(record.name) } : record));
     return {
       records: [...records, ...carried],
-      sections: this.#sections(wanted, reuse, copied),
-      bases,
-      committed: ({ manifest, manifestHash }) => {
-        this.#last = oldContents(manifest, manifestHash);
-        this.#handles = new Map(secured.map((file) => [keyOf(file.record), file.captured]));
+      old: wanted.flatMap(({ old }) => old),
+      bytes: wanted.reduce((sum, { file }) => sum + file.size, 0),
+      sections: (reuse) => this.#sections(wanted, reuse, copied),
+      committed: ({ id }) => {
+        this.#handles = { image: id, files: new Map(secured.map((file) => [keyOf(file.record), file.captured])) };
       },
-      release: () => releaseAll(leased),
     };
   }
 
-  /** After a restart of the thread or the program, the manifest of the parent tells. */
-  async #previous(parent: ImageRef | null): Promise<OldContents | undefined> {
-    if (parent === null) return undefined;
-    if (this.#last?.image.id === parent.id) return this.#last;
-    this.#handles = new Map();
-    return loadOldContents(this.#store, parent).catch(() => undefined);
-  }
-
-  #wanted({ captured, record }: SecuredFile, last: OldContents | undefined): Wanted {
-    const before = this.#handles.get(keyOf(record));
+  #wanted({ captured, record }: SecuredFile, previous: PreviousImage | undefined): Wanted {
+    const before = this.#handles?.image === previous?.image.id ? this.#handles?.files.get(keyOf(record)) : undefined;
     const onlyAppended =
       appends(record) &&
       before?.handle !== undefined &&
@@ -115,40 +93,7 @@ export class Contents {
       before.size <= captured.size &&
       before.identity.ino === captured.identity.ino &&
       before.identity.dev === captured.identity.dev;
-    return { file: record, old: oldSectionsOf(record, last), live: { onlyAppended } };
-  }
-
-  /** Invariant 1. A base that is gone by now is none. */
-  async #leaseBases(wanted: readonly Wanted[], otherBytes: number): Promise<LeasedBase[]> {
-    const live = new Map<string, { readonly record: BaseRecord; bytes: number }>();
-    for (const { image, length } of wanted.flatMap(({ old }) => old).flatMap(({ extents }) => extents)) {
-      if (image === undefined) continue;
-      const known = live.get(image.id) ?? { record: image, bytes: 0 };
-      known.bytes += length;
-      live.set(image.id, known);
-    }
-    const candidates = [...live.values()].map(async ({ record, bytes }) => ({
-      record,
-      live: bytes,
-      size: await baseSize(this.#store, record),
-    }));
-    const spare = wanted.reduce((sum, { file }) => sum + file.size, otherBytes);
-    const chosen = chooseBases(await Promise.all(candidates), spare);
-    const outcomes = await Promise.allSettled(chosen.map((base) => this.#lease(base)));
-    const leased = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? (outcome.value ?? []) : []));
-    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failed === undefined) return leased;
-    await releaseAll(leased);
-    throw failed.reason;
-  }
-
-  async #lease(base: BaseRecord): Promise<LeasedBase | undefined> {
-    try {
-      return { base, lease: await this.#store.lease(base, 'a checkpoint is built upon it') };
-    } catch (error) {
-      if (isCheckpointError(error, 'ERR_CKPT_NOT_FOUND')) return undefined;
-      throw error;
-    }
+    return { file: record, old: oldSectionsOf(record, previous), live: { onlyAppended } };
   }
 
   #sections(wanted: readonly Wanted[], reuse: Reuse, copied: () => void): StreamedSection[] {
@@ -157,7 +102,7 @@ export class Contents {
     for (const { file, old, live } of wanted) {
       const { member, name, size } = file;
       if (live === undefined) {
-        for (const section of old) sections.push(contentSection(member, section.record.name, partsOfImage(this.#store, section, reuse)));
+        for (const section of old) sections.push(contentSection(member, section.record.name, carriedParts(this.#store, section, reuse)));
         continue;
       }
       const content = { record: file, fileSystem: this.#fileSystem, reuse, onlyAppended: live.onlyAppended };
@@ -170,8 +115,9 @@ export class Contents {
   }
 }
 
-async function releaseAll(leased: readonly LeasedBase[]): Promise<void> {
-  await Promise.all(leased.map(({ lease }) => quietly(() => lease.release())));
+/** Whether something of the image before may be gone on with: otherwise nobody need look into it. */
+export function keepsContents(secured: readonly SecuredFile[], carried: readonly TrackedFileRecord[]): boolean {
+  return secured.some(({ record }) => keepsContent(record)) || carried.some(({ contents }) => contents !== undefined);
 }
 
 function keepsContent({ policy }: TrackedFileRecord): boolean {
@@ -196,7 +142,7 @@ function keyOf({ member, name }: TrackedFileRecord): string {
   return JSON.stringify([member, name]);
 }
 
-function oldSectionsOf({ member, name }: TrackedFileRecord, last: OldContents | undefined): OldSection[] {
+function oldSectionsOf({ member, name }: TrackedFileRecord, last: PreviousImage | undefined): OldSection[] {
   if (last === undefined) return [];
   const found = sectionsOf(
     last.sections.map(({ record }) => record),
@@ -206,7 +152,7 @@ function oldSectionsOf({ member, name }: TrackedFileRecord, last: OldContents | 
   return found.flatMap((record) => last.sections.filter((section) => section.record === record));
 }
 
-function carriedSections(file: TrackedFileRecord, last: OldContents | undefined): OldSection[] {
+function carriedSections(file: TrackedFileRecord, last: PreviousImage | undefined): OldSection[] {
   const found = oldSectionsOf(file, last);
   const length = found.reduce((sum, { record }) => sum + record.length, 0);
   if (found.length > 0 && length === file.size) return found;
@@ -216,15 +162,6 @@ function carriedSections(file: TrackedFileRecord, last: OldContents | undefined)
       'declare the file, or restart from another image',
     { path: file.path, phase: 'persist' },
   );
-}
-
-function reuseOf(bases: readonly BaseRecord[]): Reuse {
-  const index = new Map(bases.map(({ id }, position) => [id, position]));
-  return ({ image, length, offset, hash }: OldExtent) => {
-    if (image === undefined) return { place: { at: 'zero' }, length };
-    const base = index.get(image.id);
-    return base === undefined ? undefined : { place: { at: 'base', base, offset }, length, hash };
-  };
 }
 
 async function* followed<T>(parts: Iterable<T> | AsyncIterable<T>, then: () => void): AsyncGenerator<T> {

@@ -43,6 +43,10 @@ export async function applyRestart(parts: ApplyParts): Promise<UnclaimedSections
   const refusal = registry.refusal();
   if (refusal !== undefined) throw refusal;
   const unclaimed = settleUnclaimed(registry, source, parts.unclaimed);
+  for (const provider of registry.list()) {
+    const claim = registry.claim(provider.name);
+    if (claim !== undefined) provider.plan?.(claim.value);
+  }
   await parts.files?.plan();
   await incarnation.seal(
     source === null ? { kind: 'fresh' } : { kind: 'image', id: source.id, epoch: source.epoch, generation: source.generation },

@@ -5,9 +5,32 @@
  * 1. `capture` is synchronous and leaves the state as it is.
  * 2. `restore` is called at most once, only with a section of the image, during start().
  */
+import type { FoundBuffer } from '../codec/contract.js';
 import type { StandardSchema } from './schema.js';
 
-export type ProviderKind = 'state' | 'provide' | 'random';
+export type ProviderKind = 'state' | 'provide' | 'random' | 'wasm' | 'collection';
+
+export const WASM_KIND: 'wasm' = 'wasm';
+export const COLLECTION_KIND: 'collection' = 'collection';
+
+/** A section whose first bytes are those of the same section in the image before. */
+export interface CapturedLog {
+  readonly encoding: string;
+  /** How many bytes of that section come first; 0: none. */
+  readonly follows: number;
+  /** What comes behind them. */
+  readonly chunks: readonly Uint8Array[];
+}
+
+/** Keeps the section of a provider as a log that only grows, until it is written anew. */
+export interface SectionLog {
+  /** Synchronous; what it takes stays to be taken until `committed`. @throws CheckpointError as encodeMember */
+  capture(): CapturedLog;
+  /** The image of the last capture was acknowledged. */
+  committed(): void;
+  /** The image before cannot be gone on with: the next capture follows nothing. */
+  writeWhole(): void;
+}
 
 /**
  * Makes the value of one version into that of the next; synchronous. It may change the old value or make a new one.
@@ -41,6 +64,12 @@ export interface Provider extends VersionOptions {
   readonly place: string;
   readonly capture: () => unknown;
   readonly restore?: (value: unknown) => void | Promise<void>;
+  /** Bulk memory that belongs to the section beside its value, as it is now. */
+  readonly memory?: () => FoundBuffer;
+  /** In place of `capture`, whose value is then not asked for. */
+  readonly log?: SectionLog;
+  /** Before anything is restored: what the section needs is made, or refused. @throws CheckpointError ERR_CKPT_SCHEMA */
+  readonly plan?: (value: unknown) => void;
 }
 
 /** What `ckpt.provide` takes. */

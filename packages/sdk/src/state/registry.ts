@@ -8,7 +8,7 @@
  * 4. A provider whose section could not be brought to its version stays refused: a program that goes on all the same
  *    is refused by start().
  */
-import { CheckpointError, isCheckpointError } from '../base/errors.js';
+import { CheckpointError, type ErrorCode, isCheckpointError } from '../base/errors.js';
 import { callPlace } from '../base/place.js';
 import type { ClassRegistry } from '../codec/classes.js';
 import { CARRIED_KIND, isReservedName } from './carried.js';
@@ -32,6 +32,13 @@ interface Refusal {
   readonly section: RestoredSection | undefined;
   readonly error: CheckpointError;
 }
+const LOST_BEFORE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ERR_CKPT_BASE_MISSING',
+  'ERR_CKPT_IMAGE_CORRUPT',
+  'ERR_CKPT_IMAGE_INCOMPLETE',
+  'ERR_CKPT_NOT_FOUND',
+  'ERR_CKPT_STORE_UNSAFE',
+]);
 
 export class ProviderRegistry {
   readonly #providers = new Map<string, Provider>();
@@ -79,6 +86,17 @@ export class ProviderRegistry {
   /** Ends registration (invariant 2). */
   close(): void {
     this.#closed = true;
+  }
+
+  /** The image of the last capture was acknowledged. */
+  committed(): void {
+    for (const { log } of this.#providers.values()) log?.committed();
+  }
+
+  /** A checkpoint failed. What cannot be read of the image before, the next one does not build upon. */
+  failed(error: CheckpointError): void {
+    if (!LOST_BEFORE.has(error.code)) return;
+    for (const { log } of this.#providers.values()) log?.writeWhole();
   }
 
   list(): readonly Provider[] {

@@ -1,9 +1,9 @@
 /**
- * Which older images the contents of tracked files may go on lying in.
+ * Which older images may go on holding sections of newer ones: contents of tracked files, entries of collections.
  *
  * Invariants
  * 1. An image has at most MAX_BASES bases; the least used go first, because they are the cheapest to write again.
- * 2. What bases hold beside the contents is kept on the disk for nothing. All together that is at most `spare`, the size
+ * 2. What bases hold beside those sections is kept on the disk for nothing. All together that is at most `spare`, the size
  *    of one image that holds everything itself; and no image is kept for less than 1/LEAST_SHARE of its bytes.
  */
 import type { BaseRecord } from '../image/contract.js';

@@ -1,5 +1,5 @@
 /**
- * What an image that was committed before holds of the contents of files: where each of their extents lies now.
+ * What an image that was committed before holds: where each extent of its sections lies now.
  *
  * Invariants
  * 1. Extents are told by the image that holds their bytes, never by a chain: a base's own bases do not matter.
@@ -7,8 +7,7 @@
  */
 import type { BaseRecord, Extent, ImageRef, Manifest, SectionRecord } from '../image/contract.js';
 import { readManifest } from '../image/reader.js';
-import type { Store } from '../store/contract.js';
-import { CONTENT_KIND } from './content-sections.js';
+import type { Store } from './contract.js';
 
 /** An extent of an earlier image; `image` is undefined for zeros that are stored nowhere. */
 export interface OldExtent {
@@ -24,31 +23,49 @@ export interface OldSection {
   readonly extents: readonly OldExtent[];
 }
 
-export interface OldContents {
+export interface PreviousImage {
   readonly image: BaseRecord;
   readonly sections: readonly OldSection[];
 }
 
-export function oldContents(manifest: Manifest, manifestHash: string): OldContents {
+/** Remembers the last committed image; after a restart of the thread or the program, the manifest of the parent tells. */
+export class PreviousImages {
+  readonly #store: Pick<Store, 'openImage'>;
+  #last: PreviousImage | undefined;
+
+  constructor(store: Pick<Store, 'openImage'>) {
+    this.#store = store;
+  }
+
+  /** @throws CheckpointError when the image is gone or damaged */
+  async of(image: ImageRef): Promise<PreviousImage> {
+    return this.#last?.image.id === image.id ? this.#last : await this.#load(image);
+  }
+
+  committed(manifest: Manifest, manifestHash: string): void {
+    this.#last = previousImage(manifest, manifestHash);
+  }
+
+  /** Cheap: only the manifest is read. */
+  async #load(image: ImageRef): Promise<PreviousImage> {
+    const source = await this.#store.openImage(image);
+    try {
+      const { manifest, manifestHash } = await readManifest(source, image);
+      return previousImage(manifest, manifestHash);
+    } finally {
+      await source.close();
+    }
+  }
+}
+
+function previousImage(manifest: Manifest, manifestHash: string): PreviousImage {
   const { id, epoch, generation } = manifest.image;
   const image: BaseRecord = { id, epoch, generation, manifestHash };
   const placed = ({ place, length, hash = '' }: Extent): OldExtent => {
     if (place.at === 'zero') return { length, image: undefined, offset: 0, hash };
     return { length, image: place.at === 'own' ? image : manifest.bases[place.base], offset: place.offset, hash };
   };
-  const sections = manifest.sections.filter(({ kind }) => kind === CONTENT_KIND);
-  return { image, sections: sections.map((record) => ({ record, extents: record.extents.map(placed) })) };
-}
-
-/** From the store: cheap, only the manifest is read. @throws CheckpointError when it is gone or damaged */
-export async function loadOldContents(store: Pick<Store, 'openImage'>, image: ImageRef): Promise<OldContents> {
-  const source = await store.openImage(image);
-  try {
-    const { manifest, manifestHash } = await readManifest(source, image);
-    return oldContents(manifest, manifestHash);
-  } finally {
-    await source.close();
-  }
+  return { image, sections: manifest.sections.map((record) => ({ record, extents: record.extents.map(placed) })) };
 }
 
 /** Size of a base's file; 0 when it is gone or not the one that is meant. */
