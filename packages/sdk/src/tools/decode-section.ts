@@ -29,7 +29,7 @@ export async function sectionValue(image: LazyImage, index: number, memories: Me
   return decodeFrom(image, record, bytes, memories);
 }
 
-export function decodeFrom(image: LazyImage, record: SectionRecord, bytes: Uint8Array, memories: Memories): unknown {
+function decodeFrom(image: LazyImage, record: SectionRecord, bytes: Uint8Array, memories: Memories): unknown {
   const own = new Set(record.buffers);
   const buffers: ArrayBufferLike[] = [];
   for (const [index, memory] of memories) if (own.has(index)) buffers[index] = memory;
