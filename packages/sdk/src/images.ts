@@ -17,6 +17,7 @@ export { type BufferDetails, type ImageDetails, type SectionDetails, type Stored
 export { type ImportedImage, type ImportOptions, importImage } from './tools/import-image.js';
 export { type ListedDamage, type ListedImage, listImages } from './tools/inventory.js';
 export type { ProgramOwner } from './tools/open-store.js';
+export { type OpenedImage, type ReadOptions, readImage } from './tools/read-image.js';
 export { type RemovedImage, removeImage } from './tools/remove-image.js';
 export { type RestartOptions, restartImage } from './tools/restart-image.js';
 export type { RestartPlan } from './tools/restart-plan.js';

@@ -69,16 +69,24 @@ export async function requireZero(source: ByteSource, { start, end }: Gap): Prom
 }
 
 function allocate({ manifest, source }: OpenedImage): { sections: Uint8Array[]; buffers: ArrayBufferLike[] } {
+  return allocating(source.label, () => ({
+    sections: manifest.sections.map(({ length }) => new Uint8Array(length)),
+    buffers: manifest.buffers.map(makeBuffer),
+  }));
+}
+
+/** @throws CheckpointError ERR_CKPT_MEMORY */
+export function allocating<T>(label: string, make: () => T): T {
   try {
-    return { sections: manifest.sections.map(({ length }) => new Uint8Array(length)), buffers: manifest.buffers.map(makeBuffer) };
+    return make();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    const message = `read image ${source.label}: not enough memory for its sections and buffers (${messageOf(error)}); give the process more memory`;
-    throw new CheckpointError('ERR_CKPT_MEMORY', message, { path: source.label, cause: error, phase: 'read' });
+    const message = `read image ${label}: not enough memory for its sections and buffers (${messageOf(error)}); give the process more memory`;
+    throw new CheckpointError('ERR_CKPT_MEMORY', message, { path: label, cause: error, phase: 'read' });
   }
 }
 
-function makeBuffer({ kind, length, maxLength }: BufferRecord): ArrayBufferLike {
+export function makeBuffer({ kind, length, maxLength }: BufferRecord): ArrayBufferLike {
   const options = maxLength === undefined ? undefined : { maxByteLength: maxLength };
   return kind === 'ArrayBuffer' ? new ArrayBuffer(length, options) : new SharedArrayBuffer(length, options);
 }

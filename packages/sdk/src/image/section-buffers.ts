@@ -5,18 +5,24 @@
  */
 import type { Manifest, SectionRecord } from './contract.js';
 
+/** By which number the section's bytes refer to each of its buffers. */
+export function numbersOf({ buffers }: Pick<Manifest, 'buffers'>, { member, numbers, buffers: uses }: SectionRecord): readonly number[] {
+  if (numbers !== undefined) return numbers;
+  const places = new Map<number, number>();
+  for (const [index, buffer] of buffers.entries()) if (buffer.member === member) places.set(index, places.size);
+  return uses.map((index) => places.get(index) ?? 0);
+}
+
 /** @param memory the restored buffers of the image, by index; what is not there must not be referred to */
 export function buffersOf(
-  { buffers }: Pick<Manifest, 'buffers'>,
-  { member, numbers, buffers: uses }: SectionRecord,
+  manifest: Pick<Manifest, 'buffers'>,
+  section: SectionRecord,
   memory: readonly ArrayBufferLike[],
 ): readonly ArrayBufferLike[] {
-  if (numbers === undefined) return memory.filter((_, index) => buffers[index]?.member === member);
   const numbered: ArrayBufferLike[] = [];
-  for (const [position, index] of uses.entries()) {
-    const number = numbers[position];
-    const found = memory[index];
-    if (number !== undefined && found !== undefined) numbered[number] = found;
+  for (const [position, number] of numbersOf(manifest, section).entries()) {
+    const found = memory[section.buffers[position] ?? -1];
+    if (found !== undefined) numbered[number] = found;
   }
   return numbered;
 }

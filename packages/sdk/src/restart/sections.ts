@@ -8,16 +8,13 @@
  */
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
 import type { ClassRegistry } from '../codec/classes.js';
-import { decodeSection } from '../codec/codec.js';
 import type { DecodedSection } from '../codec/contract.js';
 import type { KnownClasses } from '../codec/graph-classes.js';
 import { CONTENT_KIND } from '../files/content-sections.js';
 import type { ImageContents, SectionRecord } from '../image/contract.js';
 import { buffersOf } from '../image/section-buffers.js';
-import { replaySegments, SEGMENTS_1 } from '../state/collection-segments.js';
-import { COLLECTION_KIND, WASM_KIND } from '../state/provider.js';
 import type { RestoredSection } from '../state/registry.js';
-import { wasmSection } from '../state/wasm.js';
+import { decodeRecord } from './decode-record.js';
 
 export type Sections = ReadonlyMap<string, RestoredSection>;
 
@@ -65,7 +62,7 @@ interface Decoding {
 
 /** Sections that it imports come first; they lie before it, so this ends. */
 function decode(index: number, decoding: Decoding): DecodedSection {
-  const { contents, decoded } = decoding;
+  const { contents, classes, decoded } = decoding;
   const known = decoded.get(index);
   if (known !== undefined) return known;
   const record = contents.manifest.sections[index];
@@ -73,31 +70,14 @@ function decode(index: number, decoding: Decoding): DecodedSection {
   if (record === undefined || bytes === undefined) throw new Error(`decode section ${index}: it was listed, and is not there`);
   const imports = (record.imports ?? []).map((other) => decode(other, decoding));
   try {
-    const section = decodeRecord(record, bytes, imports, decoding);
+    const memory = buffersOf(contents.manifest, record, contents.buffers);
+    const own = record.buffers.flatMap((at) => contents.buffers[at] ?? []);
+    const section = decodeRecord(record, { bytes, imports, memory, own }, classes);
     decoded.set(index, section);
     return section;
   } catch (error) {
     throw decodeFailed(error, record.name, contents.manifest.image.id);
   }
-}
-
-/** Some kinds of sections are more than a value. */
-function decodeRecord(
-  record: SectionRecord,
-  bytes: Uint8Array,
-  imports: readonly DecodedSection[],
-  { contents, classes }: Decoding,
-): DecodedSection {
-  const { name, kind, encoding } = record;
-  if (kind === COLLECTION_KIND && encoding === SEGMENTS_1) {
-    const replayed = replaySegments(name, bytes, classes);
-    return { value: replayed, objects: [], instances: replayed.instances };
-  }
-  const memory = buffersOf(contents.manifest, record, contents.buffers);
-  const section = decodeSection({ name, encoding, bytes, imports }, memory, classes);
-  if (kind !== WASM_KIND) return section;
-  const own = record.buffers.flatMap((index) => contents.buffers[index] ?? []);
-  return { ...section, value: wasmSection(name, section.value, own) };
 }
 
 function decodeFailed(error: unknown, section: string, image: string): CheckpointError {

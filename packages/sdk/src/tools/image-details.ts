@@ -69,7 +69,7 @@ function addBytes(a: StoredBytes, b: StoredBytes): StoredBytes {
   return { own: a.own + b.own, base: a.base + b.base, zero: a.zero + b.zero };
 }
 
-function sectionDetails(section: SectionRecord, buffers: readonly BufferRecord[]): SectionDetails {
+export function sectionDetails(section: SectionRecord, buffers: readonly BufferRecord[]): SectionDetails {
   const { member, name, kind, version, encoding, length, extents, carriedFrom } = section;
   let stored = storedBytes(extents);
   let bulk = 0;
