@@ -236,3 +236,22 @@ test('a checkpoint waits for the program as long as it takes, and tells for whom
   expect(waits[0]).toMatchObject({ reason: 'signal', missing: [{ task: 'main' }] });
   expect(waits[2]?.sinceMs).toBeGreaterThan(waits[0]?.sinceMs ?? Number.POSITIVE_INFINITY);
 });
+
+test('a safe() that is refused is all that the caller hears of, also when what it was given fails later', async () => {
+  const lab = new Laboratory();
+  const { code, stderr, said } = await lab.start(`
+    const ckpt = await open();
+    ckpt.state('s', () => ({}));
+    const fails = async () => { await turn(); throw new Error('the work itself'); };
+    const early = await codeOf(() => ckpt.safe(fails()));
+    await turn();
+    await ckpt.start();
+    await ckpt.close();
+    const late = await codeOf(() => ckpt.safe(fails()));
+    await turn();
+    await turn();
+    say('codes', { early, late });
+  `).ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(said[0]).toMatchObject({ early: 'ERR_CKPT_PHASE', late: 'ERR_CKPT_CLOSED' });
+});

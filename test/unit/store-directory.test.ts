@@ -162,6 +162,30 @@ describe('a store directory', () => {
     await expect(below.open(APP, silent)).rejects.toEqual(code('ERR_CKPT_STORE_UNUSABLE'));
   });
 
+  it('F9: that is, or lies below, a link that leads nowhere is refused at open', async () => {
+    const { root } = await place();
+    mkdirSync(join(root, '..'), { recursive: true });
+    symlinkSync(join(root, '..', 'missing'), root);
+    for (const dir of [root, join(root, 'deeper'), join(root, 'deeper', 'still')]) {
+      await expect(openDirectoryStore(dir, PORTS).open(APP, silent)).rejects.toMatchObject({
+        code: 'ERR_CKPT_STORE_UNUSABLE',
+        context: { path: root },
+      });
+    }
+  });
+
+  it('F9: in a place that is there but takes no directories is refused at open', async (context) => {
+    if (process.platform !== 'linux') context.skip();
+    await expect(openDirectoryStore('/proc/ckpt-test/store', PORTS).open(APP, silent)).rejects.toEqual(code('ERR_CKPT_STORE_UNUSABLE'));
+  });
+
+  it('may be made by several at once', async () => {
+    const { root } = await place();
+    const stores = [1, 2, 3, 4].map(() => openDirectoryStore(root, PORTS));
+    const runs = await Promise.all(stores.map((store) => store.open(APP, silent)));
+    expect(new Set(runs.map(({ id }) => id)).size).toBe(1);
+  });
+
   it('F9: on a file system that is mounted read-only is refused at open', async (context) => {
     needRoot(context);
     needTool(context, 'mount', 'umount');

@@ -179,12 +179,15 @@ export class Checkpointer {
 
   /** A safepoint that lasts while `work` is pending. After a restart `work` is done again. */
   async safe<T>(work: PromiseLike<T> | T): Promise<T> {
+    const pending = Promise.resolve(work);
+    // A refusal below is what the caller is told; the work's own failure must not end the program as unhandled beside it.
+    pending.catch(() => {});
     this.#life.assertAtSafepoint('safe()');
     const { gate } = this.#life.conductor;
     gate.arrive(MAIN, callPlace(), 'safepoint');
     this.#life.alert();
     try {
-      return await this.#life.keepAlive.during(Promise.resolve(work));
+      return await this.#life.keepAlive.during(pending);
     } finally {
       await gate.leave(MAIN, 'safepoint');
       this.#life.calm();

@@ -29,12 +29,28 @@ export async function makeRoot(fs: FileSystem, root: string): Promise<void> {
   const attempt = { operation: 'make the directory', path: root, phase: 'open' } as const;
   try {
     await makeTree(fs, root, 0o700);
+    await assertLeadsSomewhere(fs, root);
   } catch (cause) {
     throw storeFailure(cause, attempt);
   }
 }
 
-async function makeTree(fs: FileSystem, path: string, mode: number): Promise<void> {
+/** A link that leads nowhere is there for mkdir, and is not there for everything else. */
+async function assertLeadsSomewhere(fs: FileSystem, path: string): Promise<void> {
+  try {
+    await fs.realpath(path);
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT') throw nowhere(path, 'a symbolic link whose target is missing', cause);
+    throw cause;
+  }
+}
+
+function nowhere(path: string, found: string, cause: unknown): CheckpointError {
+  const attempt = { operation: 'make a store in', path, phase: 'open' } as const;
+  return storeError('ERR_CKPT_STORE_UNUSABLE', attempt, 'a place where directories can be made', found, cause);
+}
+
+async function makeTree(fs: FileSystem, path: string, mode: number, parentMade = false): Promise<void> {
   try {
     await fs.mkdir(path, mode);
   } catch (cause) {
@@ -45,8 +61,11 @@ async function makeTree(fs: FileSystem, path: string, mode: number): Promise<voi
       return;
     }
     if (code !== 'ENOENT' || dirname(path) === path) throw cause;
+    // In /proc this goes on failing for ever although what is above is there.
+    if (parentMade) throw nowhere(dirname(path), 'that it takes none', cause);
     await makeTree(fs, dirname(path), 0o777);
-    return makeTree(fs, path, mode);
+    await assertLeadsSomewhere(fs, dirname(path));
+    return makeTree(fs, path, mode, true);
   }
   await syncFolder(fs, dirname(path));
 }
