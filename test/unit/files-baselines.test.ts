@@ -426,4 +426,19 @@ describe('opening', () => {
     await opened.file.close();
     expect(at.text('out')).toBe('abcdrown by somebody');
   });
+
+  it('F61: a file that a start itself made from an image was not there before, so a later fresh start does not double it', async () => {
+    const origin = place();
+    const declaration = origin.declare('out', { flags: 'w', policy: 'contents' });
+    origin.write('out', 'line\n');
+    const record = { ...(await origin.record(declaration)), contents: 'file:out' };
+    unlinkSync(origin.path('out'));
+    const source: ImageRef = { id: 'a'.repeat(32), epoch: 1, generation: 1 };
+    const appended = origin.declare('out', { flags: 'a', policy: 'contents' });
+    const life = await origin.life({ source, contents: { 'file:out': 'line\n' } });
+    await (await life.start([record], [appended])).done();
+    await life.append(appended, 'more\n', record);
+    await lived(origin, appended, 'line\n');
+    expect(origin.text('out')).toBe('line\n');
+  });
 });

@@ -1,7 +1,7 @@
 /** The life of a handle: what a capture takes, what closing promises, streams, the table of all handles. */
 import { linkSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { Readable, Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemFileSystem } from '../../packages/sdk/src/base/system-ports.js';
@@ -225,6 +225,35 @@ describe('createWriteStream()', () => {
     await pipeline(Readable.from(input), upper, file.createWriteStream());
     expect(place.content()).toBe(input.join('').toUpperCase());
     expect(() => file.write('x')).toThrow(expect.objectContaining({ code: 'ERR_CKPT_PHASE' }));
+  });
+
+  it('hands every chunk to the handle at once, so that a capture and a close know of all of them', async () => {
+    const file = await place.open({ flags: 'w' });
+    const stream = file.createWriteStream();
+    const lines = Array.from({ length: 200 }, (_, n) => `${n} ${'x'.repeat(40_000)}\n`);
+    const accepted = lines.map((line) => stream.write(line));
+    expect(accepted).toContain(false); // there is back pressure, which this program does not mind
+    const total = lines.join('').length;
+    expect({ position: file.position, captured: file.capture('main')?.size }).toEqual({ position: total, captured: total });
+    await file.close();
+    expect(place.content()).toBe(lines.join(''));
+  });
+
+  it('takes text of every encoding, bytes, and what end() brings, once each', async () => {
+    const file = await place.open({ flags: 'w' });
+    const stream = file.createWriteStream();
+    stream.cork();
+    stream.write('aé');
+    stream.write('6a6b', 'hex');
+    stream.write(new Uint8Array([0x6c]));
+    expect(() => stream.write(5)).toThrow(TypeError);
+    stream.uncork();
+    stream.end('Yg==', 'base64');
+    await finished(stream);
+    expect(place.content()).toBe('aéjklb');
+    stream.on('error', () => {});
+    stream.write('behind the end');
+    expect(place.content()).toBe('aéjklb');
   });
 
   it('passes a failure on to the pipeline', async () => {

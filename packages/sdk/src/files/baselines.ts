@@ -10,7 +10,8 @@
  *    part of its history and behind the last that is: it tells what the file was before it was written to for nothing.
  *    That may be long ago: a life that does not open the file leaves it as it is.
  * 3. An entry goes only when without it the same one counts for every image and for this life.
- * 4. A file that a life has opened is its own from then on: nothing puts it back any more before the next start.
+ * 4. What a `w` handle empties is kept with its entry where an image may need it, whatever `keepTails` says.
+ * 5. A file that a life has opened is its own from then on: nothing puts it back any more before the next start.
  */
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
@@ -19,6 +20,11 @@ import type { FileStat } from '../base/ports.js';
 import type { Journal } from '../store/contract.js';
 import type { Baseline, FileDeclaration } from './contract.js';
 import { isPartOf, type Moment, type Sources } from './history.js';
+
+type KnownFile = Pick<FileDeclaration, 'name' | 'given' | 'path'>;
+
+/** A file's content of some moment, whole, in `tails/`. */
+export type KeptContent = Extract<Baseline['was'], { kind: 'present' }> & { readonly copy: string };
 
 interface Made {
   readonly path: string;
@@ -90,6 +96,19 @@ export class Baselines {
     return counting(this.#of(declaration), (entry) => isPartOf(source, entry, this.#sources));
   }
 
+  /** True when the history that leads to `source` has opened the file for writing. */
+  isOfHistory(file: KnownFile, source: Moment | null): boolean {
+    return this.#of(file).some((entry) => isPartOf(source, entry, this.#sources));
+  }
+
+  /**
+   * The first kept content of the file since `source`, which begins with what the file was at it: until a later handle
+   * emptied the file, or changed it in place, it was only written on at its end.
+   */
+  keptAfter(file: KnownFile, source: Moment | null): KeptContent | undefined {
+    return firstKept(this.#of(file), (entry) => isPartOf(source, entry, this.#sources));
+  }
+
   /** True when no life has ever opened the file for writing. */
   isNew(declaration: FileDeclaration): boolean {
     return this.#of(declaration).length === 0;
@@ -130,7 +149,7 @@ export class Baselines {
     );
   }
 
-  /** Invariant 4. */
+  /** Invariant 5. */
   settle(path: string): void {
     this.#settled.add(path);
   }
@@ -154,6 +173,7 @@ export class Baselines {
       for (const entry of own.toReversed()) {
         const without = own.filter((other) => other !== entry);
         if (histories.some((isPart) => counting(own, isPart) !== counting(without, isPart))) continue;
+        if (histories.some((isPart) => firstKept(own, isPart)?.copy !== firstKept(without, isPart)?.copy)) continue;
         await this.#forget(entry);
         own = without;
       }
@@ -178,7 +198,7 @@ export class Baselines {
     if (entry !== undefined) await this.#forget(entry);
   }
 
-  #of({ name, given, path }: FileDeclaration): Entry[] {
+  #of({ name, given, path }: KnownFile): Entry[] {
     const moved = !isAbsolute(given);
     return this.#entries.filter((entry) => entry.path === path || (moved && entry.given === given && entry.name === name));
   }
@@ -221,4 +241,11 @@ export class Baselines {
 /** Invariant 2. */
 function counting<T extends Moment>(entries: readonly T[], isPart: (entry: T) => boolean): T | undefined {
   return entries[entries.findLastIndex(isPart) + 1];
+}
+
+/** The first content that was kept from the entry that counts on. */
+function firstKept(entries: readonly Baseline[], isPart: (entry: Moment) => boolean): KeptContent | undefined {
+  for (const { was } of entries.slice(entries.findLastIndex(isPart) + 1))
+    if (was.kind === 'present' && was.copy !== undefined) return { ...was, copy: was.copy };
+  return undefined;
 }

@@ -37,11 +37,12 @@ export async function openTracked(
   if (declaration.policy === 'ignore') return openIgnored(declaration, context);
   if (writes(declaration.flags)) await context.assertNewest();
   if (record === undefined || !context.ready.has(declaration.path)) {
-    const hold = await applyPlans([await planFile(declaration, record, context)], context);
+    const hold = await applyPlans([await planFile(declaration, record, context, context.ready.has(declaration.path))], context);
     await hold.done();
   }
   const opened = record === undefined ? await openNew(declaration, context) : await openRecorded(declaration, record, context);
   context.baselines.settle(declaration.path);
+  context.ready.delete(declaration.path); // whoever opens it again in this life begins by its flags
   return opened;
 }
 
@@ -81,7 +82,12 @@ async function openRecorded(declaration: FileDeclaration, record: TrackedFileRec
       return opened(inspected, declaration.flags === 'r' ? Math.min(record.position, size) : size, size);
     }
     // A store that was imported has no baselines: what the image says is the oldest that is known.
-    if (writing && context.baselines.isNew(declaration)) await recordBaseline(declaration, inspected, context);
+    if (writing && context.baselines.isNew(declaration)) {
+      // Where this start has made the file from the image, there was none before.
+      if (context.baselines.wasMadeAt(declaration.path, inspected.stat))
+        await context.baselines.record(declaration, context.generation(), async () => ({ kind: 'absent' }));
+      else await recordBaseline(declaration, inspected, context);
+    }
     return opened(inspected, record.position, writing ? record.size : size);
   });
 }
@@ -95,6 +101,10 @@ async function openNew(declaration: FileDeclaration, context: StartContext): Pro
     return make(declaration, context, { baseline: policy !== 'volatile' });
   }
   return closedOnFailure(inspected.file, async () => {
+    if (goesOnAsClosed(declaration, context)) {
+      await recordBaseline({ ...declaration, flags: 'a' }, inspected, context);
+      return opened(inspected, inspected.stat.size, inspected.stat.size);
+    }
     if (flags === 'wx') throw taken(place, inspected.stat);
     if (writes(flags) && policy !== 'volatile') await recordBaseline(declaration, inspected, context);
     if (flags === 'w') {
@@ -104,6 +114,15 @@ async function openNew(declaration: FileDeclaration, context: StartContext): Pro
     const { size } = inspected.stat;
     return opened(inspected, flags === 'a' ? size : 0, size);
   });
+}
+
+/**
+ * A file that the run had written and closed when the source image was made, and that is declared again before start():
+ * that is the same handle, not another opening, so `w` cuts nothing and `wx` finds nothing in its way.
+ */
+function goesOnAsClosed(declaration: FileDeclaration, { ready, source, baselines }: StartContext): boolean {
+  const { flags, path } = declaration;
+  return (flags === 'w' || flags === 'wx') && source !== null && ready.has(path) && baselines.isOfHistory(declaration, source);
 }
 
 async function make(
@@ -133,9 +152,10 @@ async function recordBaseline(declaration: FileDeclaration, inspected: Inspected
 async function measure(declaration: FileDeclaration, { file, stat }: Inspected, context: StartContext): Promise<Baseline['was']> {
   const { flags, policy } = declaration;
   const { dev, ino } = stat;
-  // What `w` finds is given up by the program itself: nothing of it comes back.
-  const size = flags === 'w' ? 0 : stat.size;
-  const keepsCopy = flags !== 'w' && (flags === 'r+' || policy === 'contents' || policy === 'contents-if-missing');
+  // What `w` finds is given up by the program itself; only an image of before may need it.
+  const isNeeded = !context.baselines.isNew(declaration) && context.generation() > 0;
+  const size = flags === 'w' && !isNeeded ? 0 : stat.size;
+  const keepsCopy = flags === 'w' ? size > 0 : flags === 'r+' || policy === 'contents' || policy === 'contents-if-missing';
   const { from, to } = keepsCopy ? { from: 0, to: size } : checkRangeOf(declaration, size, size);
   const check = { from, to, hash: await hashRange(file, from, to) };
   const was = { kind: 'present', size, identity: { dev, ino }, check } as const;

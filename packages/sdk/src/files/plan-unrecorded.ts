@@ -4,6 +4,8 @@
  * Invariants
  * 1. A file is removed only if this run made it, or if it is empty where the run was about to make one.
  * 2. A file that the program cuts anyway (`w`), only reads, or asked not to be looked after is left as it is.
+ * 3. A file that the history of the source has written and closed, and that the program declares again before start(), is
+ *    not opened anew: `w` does not cut it and `wx` is not refused.
  */
 import { dirname } from 'node:path';
 import type { FileStat } from '../base/ports.js';
@@ -22,19 +24,26 @@ const BY = 'it was before the run wrote to it';
 
 type Present = Extract<Baseline['was'], { kind: 'present' }>;
 
+interface Unrecorded {
+  readonly declaration: FileDeclaration;
+  readonly place: Place;
+  readonly atStart: boolean;
+}
+
 /** @throws CheckpointError where the file cannot be put back */
-export async function planUnrecorded(declaration: FileDeclaration, place: Place, context: StartContext, facts: Facts): Promise<Outcome> {
+export async function planUnrecorded({ declaration, place, atStart }: Unrecorded, context: StartContext, facts: Facts): Promise<Outcome> {
   const { flags, policy } = declaration;
   if (policy === 'ignore') return NOTHING;
   const seen = await usable(place, flags !== 'r', context);
   facts.found = seen !== undefined;
-  if (flags === 'w' || policy === 'volatile') return { ...NOTHING, seen };
+  const closed = atStart && context.source !== null && context.baselines.isOfHistory(declaration, context.source); // invariant 3
+  if ((flags === 'w' && !closed) || policy === 'volatile') return { ...NOTHING, seen };
   const baseline = flags === 'r' ? undefined : context.baselines.earliestAfter(declaration, context.source);
   if (flags === 'r+' && baseline?.was.kind !== 'present' && (baseline !== undefined || seen === undefined))
     throw notThere(place, flags, seen);
   if (baseline?.was.kind === 'present') return planPresent(declaration, baseline, baseline.was, place, context, facts);
   if (baseline?.was.kind === 'absent' && seen !== undefined) return planAbsent(declaration, baseline, seen, place, context, facts);
-  if (flags === 'wx' && seen !== undefined) throw exists(place, seen);
+  if (flags === 'wx' && seen !== undefined && !closed) throw exists(place, seen);
   if (flags === 'r' && seen === undefined) throw notThere(place, flags, seen);
   return { ...NOTHING, seen };
 }

@@ -36,16 +36,26 @@ export async function planFiles(
     );
   }
   const known = new Set(records.map(({ name }) => name));
-  for (const declaration of declared) if (!known.has(declaration.name)) plans.push(await planFile(declaration, undefined, context));
+  for (const declaration of declared) if (!known.has(declaration.name)) plans.push(await planFile(declaration, undefined, context, true));
   return plans;
 }
 
-/** Plans one declared file. */
-export function planFile(declaration: FileDeclaration, record: TrackedFileRecord | undefined, context: StartContext): Promise<PlannedFile> {
+/**
+ * Plans one declared file.
+ * @param atStart whether it is declared before start()
+ */
+export function planFile(
+  declaration: FileDeclaration,
+  record: TrackedFileRecord | undefined,
+  context: StartContext,
+  atStart = false,
+): Promise<PlannedFile> {
   const { name, path, policy } = declaration;
   const place: Place = { name, path, trust: 'registered' };
   return planned(place, policy, (facts) =>
-    record === undefined ? planUnrecorded(declaration, place, context, facts) : planRecorded(record, declaration, place, context, facts),
+    record === undefined
+      ? planUnrecorded({ declaration, place, atStart }, context, facts)
+      : planRecorded(record, declaration, place, context, facts),
   );
 }
 

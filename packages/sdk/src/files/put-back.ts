@@ -130,9 +130,10 @@ async function performAll(steps: readonly Step[], recorded: Recorded, context: S
   }
 }
 
-function tell({ action: { do: what, path, tail, keep, before } }: Step, { log, journal, keepTails }: StartContext): void {
+function tell({ action: { do: what, path, tail, keep, before, after } }: Step, { log, journal, keepTails }: StartContext): void {
   if (tail === undefined) return;
-  const gone = what === 'remove' ? `removed ${path}` : `cut ${path} back to ${keep} bytes`;
+  const rewritten = `wrote what ${path} is to hold from byte ${keep} on`;
+  const gone = what === 'remove' ? `removed ${path}` : after > keep ? rewritten : `cut ${path} back to ${keep} bytes`;
   const where = keepTails ? `kept in ${journal.whereSaved(tail)}` : 'not kept (keepTails: false)';
   log(`${gone}: ${before - keep} bytes that the image does not know were ${where}`);
 }

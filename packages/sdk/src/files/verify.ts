@@ -99,7 +99,8 @@ function assertNotShorter(place: Place, { size }: FileStat, expected: Expected):
   });
 }
 
-async function assertIdentity(fs: FileSystem, place: Place, stat: FileStat, { identity, isOurs, by }: Expected): Promise<void> {
+/** @throws CheckpointError ERR_CKPT_FILE_CHANGED when another file lies there, whose inode tells so (invariant 2) */
+export async function assertIdentity(fs: FileSystem, place: Place, stat: FileStat, { identity, isOurs, by }: Expected): Promise<void> {
   if (identity === undefined || identity.ino === stat.ino || isOurs(stat)) return;
   const renamed = await findRenamed(fs, place.path, identity.ino);
   throw fileError('ERR_CKPT_FILE_CHANGED', attemptOn(place), {

@@ -137,6 +137,7 @@ export class WriteBehind {
     this.#assertSound();
     const file = this.#file;
     if (file === undefined || this.#queue.blocks.length === 0) return;
+    if (this.#held) this.#parts.waitReleased(() => !this.#held); // an exit too must not write into what is being copied
     try {
       this.#parts.allowedSync();
       for (const { position, bytes } of this.#queue.blocks) writeWholeSync(file, bytes, position + this.#base);
@@ -228,7 +229,6 @@ export class WriteBehind {
 
   #force(): void {
     if (this.#file === undefined) throw this.#parts.notOpen();
-    if (this.#held) this.#parts.waitReleased(() => !this.#held);
     this.flushSync();
   }
 
