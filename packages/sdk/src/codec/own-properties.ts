@@ -27,7 +27,9 @@ const SHOW = {
 /** For an array with few or no holes. */
 export function hasExtras(array: readonly unknown[]): boolean {
   if (array.length > FEW)
-    return misleads(array) || show(array) !== clean(array, () => new Array(FEW + 1).fill(0)) || Object.getPrototypeOf(array) !== Array.prototype;
+    return (
+      misleads(array) || show(array) !== clean(array, () => new Array(FEW + 1).fill(0)) || Object.getPrototypeOf(array) !== Array.prototype
+    );
   const names = Object.getOwnPropertyNames(array);
   if (names.length > array.length + 1 || Object.getOwnPropertySymbols(array).length > 0) return true;
   // With a hole, a name may stand in the place of an element.
@@ -40,10 +42,12 @@ export function isBareView(view: ArrayBufferView, length: number): boolean {
   return !misleads(view) && show(view) === clean(view, () => cleanView(view));
 }
 
+const ASKED = ['length', 'byteLength', 'byteOffset', 'buffer', 'BYTES_PER_ELEMENT'];
+
 /** Own properties that `inspect` would ask, or run, instead of showing them. */
 function misleads(object: object): boolean {
   if (Object.hasOwn(object, 'constructor') || Object.hasOwn(object, Symbol.toStringTag)) return true;
-  return ArrayBuffer.isView(object) && Object.hasOwn(object, 'length');
+  return ArrayBuffer.isView(object) && ASKED.some((key) => Object.hasOwn(object, key));
 }
 
 function show(object: object): string {
