@@ -24,8 +24,7 @@ interface Found {
   readonly imports: readonly Found[];
 }
 
-const hexOf = (bytes: ArrayBufferLike | Uint8Array): string =>
-  Buffer.from(bytes instanceof Uint8Array ? bytes.slice() : bytes.slice(0)).toString('hex');
+const hexOf = (bytes: ArrayBufferLike | Uint8Array): string => Buffer.from(new Uint8Array(bytes)).toString('hex');
 
 function found(contents: ImageContents, index: number): Found {
   const section = contents.manifest.sections[index];

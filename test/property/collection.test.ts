@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { NO_CLASSES } from '../../packages/sdk/src/codec/classes.js';
 import type { Collection } from '../../packages/sdk/src/state/collection.js';
 import { replaySegments } from '../../packages/sdk/src/state/collection-segments.js';
 import { openCollection } from '../../packages/sdk/src/state/open-collection.js';
@@ -13,9 +14,9 @@ class Life {
 
   constructor(stored: Uint8Array, restored: boolean) {
     this.stored = stored;
-    const section = { name: 'c', kind: 'collection', version: 1, value: replaySegments('c', stored) };
-    this.registry = new ProviderRegistry(new Map(restored ? [['c', section]] : []));
-    this.collection = openCollection('c', this.registry);
+    const section = { name: 'c', kind: 'collection', version: 1, value: replaySegments('c', stored, NO_CLASSES) };
+    this.registry = new ProviderRegistry(new Map(restored ? [['c', section]] : []), NO_CLASSES);
+    this.collection = openCollection('c', this.registry, NO_CLASSES);
   }
 
   /** @returns bytes of its own that the image stores */
@@ -71,7 +72,7 @@ it('F63: whatever is set, deleted, cleared, captured and not acknowledged: a res
         }
         expect([...life.collection]).toEqual([...model]);
       }
-      expect([...replaySegments('c', life.stored).entries]).toEqual([...committed]);
+      expect([...replaySegments('c', life.stored, NO_CLASSES).entries]).toEqual([...committed]);
     }),
     { seed: 63, numRuns: 500 },
   );
@@ -91,7 +92,7 @@ it('two hundred generations with 1 % changes store what changed, and the section
     expect(life.stored.length).toBeLessThan(2.5 * whole);
   }
   expect(stored).toBeLessThan(6 * whole);
-  expect([...replaySegments('c', life.stored).entries]).toEqual([...life.collection]);
+  expect([...replaySegments('c', life.stored, NO_CLASSES).entries]).toEqual([...life.collection]);
 });
 
 it('a capture that meets a value it cannot carry loses no change', () => {
@@ -102,7 +103,7 @@ it('a capture that meets a value it cannot carry loses no change', () => {
   expect(() => life.checkpoint()).toThrow(expect.objectContaining({ code: 'ERR_CKPT_UNSUPPORTED_VALUE' }));
   life.collection.delete('bad');
   life.checkpoint();
-  expect([...replaySegments('c', life.stored).entries]).toEqual([
+  expect([...replaySegments('c', life.stored, NO_CLASSES).entries]).toEqual([
     ['a', 1],
     ['b', 2],
   ]);

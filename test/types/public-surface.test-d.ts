@@ -104,8 +104,8 @@ function handlers(ckpt: Checkpointer): void {
 }
 
 async function calls(ckpt: Checkpointer): Promise<void> {
-  const { restarted, finished, image, incarnation, lostMs } = await ckpt.start();
-  const start: StartResult = { restarted, finished, image, incarnation, lostMs };
+  const { restarted, finished, image, incarnation, lostMs, carried, dropped } = await ckpt.start();
+  const start: StartResult = { restarted, finished, image, incarnation, lostMs, carried, dropped };
   same<ReturnType<Checkpointer['safepoint']>, Promise<void> | undefined>(true);
   await ckpt.safepoint();
   await ckpt.safepoint(7);
