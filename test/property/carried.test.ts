@@ -24,7 +24,8 @@ interface Found {
   readonly imports: readonly Found[];
 }
 
-const hexOf = (bytes: ArrayBufferLike | Uint8Array): string => Buffer.from(new Uint8Array(bytes)).toString('hex');
+const hexOf = (bytes: ArrayBufferLike | Uint8Array): string =>
+  Buffer.from(bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes as ArrayBuffer)).toString('hex');
 
 function found(contents: ImageContents, index: number): Found {
   const section = contents.manifest.sections[index];

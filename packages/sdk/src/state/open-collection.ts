@@ -20,7 +20,7 @@ const FEW_BYTES = 65_536;
 /** Below what a section may have. */
 const MOST_BYTES: number = 2 ** 30;
 
-export class CollectionLog implements SectionLog {
+class CollectionLog implements SectionLog {
   readonly #name: string;
   readonly #classes: ClassRegistry;
   #entries = new Map<CollectionKey, unknown>();
