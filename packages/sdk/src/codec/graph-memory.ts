@@ -81,10 +81,13 @@ export class GraphMemory {
     section.place(group);
   }
 
+  /** How many elements the view has that are properties. @throws Unsupported for a view of no known kind */
+  lengthOf(view: ArrayBufferView): number {
+    return kindOf(view) === 'DataView' ? 0 : viewLength(view);
+  }
+
   scanView(section: GraphSection, view: ArrayBufferView, integrity: Integrity): void {
-    const kind = VIEW_PROTOTYPES.get(Object.getPrototypeOf(view));
-    if (kind === undefined || viewKind(view) !== (kind === 'Buffer' ? 'Uint8Array' : kind))
-      throw new Unsupported(view, describeObject(view));
+    const kind = kindOf(view);
     const length = toldLength(view, kind);
     if (kind === 'Buffer' && this.#asWindow(section, view, integrity)) return;
     const group = section.group(`view ${integrity}`, (place) => new ViewGroup(place, GROUP.view, null, integrity));
@@ -126,6 +129,12 @@ export class GraphMemory {
     section.place(group);
     return true;
   }
+}
+
+function kindOf(view: ArrayBufferView): ViewKind {
+  const kind = VIEW_PROTOTYPES.get(Object.getPrototypeOf(view));
+  if (kind === undefined || viewKind(view) !== (kind === 'Buffer' ? 'Uint8Array' : kind)) throw new Unsupported(view, describeObject(view));
+  return kind;
 }
 
 /** Elements of the view; null when it follows its memory's length. */

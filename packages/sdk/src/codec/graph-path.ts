@@ -5,7 +5,9 @@
  * 1. Nothing of the program runs: no getter, no proxy trap.
  */
 import { types } from 'node:util';
+import { isBareView } from './own-properties.js';
 import { indexStep, keyStep, mapStep, setStep, symbolStep } from './paths.js';
+import { viewLength, viewMemory } from './slots.js';
 
 interface Trail {
   readonly from: Trail | undefined;
@@ -56,8 +58,10 @@ function* children(object: object, encoded: ReadonlyMap<object, unknown>): Gener
     Set.prototype.forEach.call(object, (item: unknown) => items.push(item));
     for (const [index, item] of items.entries()) yield [setStep(index), item];
   }
-  if (ArrayBuffer.isView(object)) yield ['.buffer', object.buffer];
-  else yield* properties(object);
+  if (ArrayBuffer.isView(object)) {
+    yield ['.buffer', viewMemory(object)];
+    if (!isBareView(object, types.isDataView(object) ? 0 : viewLength(object))) yield* properties(object);
+  } else yield* properties(object);
 }
 
 function* properties(object: object): Generator<readonly [step: string, child: unknown]> {

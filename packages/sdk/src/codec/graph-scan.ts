@@ -19,16 +19,22 @@ import type { GraphSection } from './graph-section.js';
 import { cells, scanError, scanSingle } from './graph-singles.js';
 import { isBareView } from './own-properties.js';
 import { ARGUMENTS, describeObject, PROXY, WRONG_PROTOTYPE } from './refusal.js';
-import { holdsMore, viewLength } from './slots.js';
+import { holdsMore } from './slots.js';
 import { Unsupported } from './unsupported.js';
 
 /** Stands in the queue for an object of an earlier section. */
 export class ImportMark {
+  readonly #mark = true;
   readonly position: number;
   readonly number: number;
   constructor(position: number, number: number) {
     this.position = position;
     this.number = number;
+  }
+
+  /** `instanceof` would ask a Proxy for its prototype. */
+  static is(object: object): object is ImportMark {
+    return #mark in object && object.#mark;
   }
 }
 
@@ -46,7 +52,7 @@ export class Scanner {
   }
 
   scan(section: GraphSection, object: object): void {
-    if (object instanceof ImportMark) {
+    if (ImportMark.is(object)) {
       scanImport(section, object);
       return;
     }
@@ -135,7 +141,8 @@ export class Scanner {
       if (!this.#memory.isListed(object)) tellExtras(section, object);
       this.#memory.scanMemory(section, object, integrity);
     } else if (ArrayBuffer.isView(object)) {
-      if (!isBareView(object, viewLength(object))) tellExtras(section, object, types.isDataView(object) ? undefined : isIndex);
+      const length = this.#memory.lengthOf(object);
+      if (!isBareView(object, length)) tellExtras(section, object, types.isDataView(object) ? undefined : isIndex);
       this.#memory.scanView(section, object, integrity);
     } else if (types.isMap(object) && (of !== undefined || prototype === Map.prototype)) scanMap(section, object, of, integrity);
     else if (types.isSet(object) && (of !== undefined || prototype === Set.prototype)) scanSet(section, object, of, integrity);

@@ -42,10 +42,12 @@ export function isBareView(view: ArrayBufferView, length: number): boolean {
   return !misleads(view) && show(view) === clean(view, () => cleanView(view));
 }
 
+const ASKED = ['length', 'byteLength', 'byteOffset', 'buffer', 'BYTES_PER_ELEMENT'];
+
 /** Own properties that `inspect` would ask, or run, instead of showing them. */
 function misleads(object: object): boolean {
   if (Object.hasOwn(object, 'constructor') || Object.hasOwn(object, Symbol.toStringTag)) return true;
-  return ArrayBuffer.isView(object) && Object.hasOwn(object, 'length');
+  return ArrayBuffer.isView(object) && ASKED.some((key) => Object.hasOwn(object, key));
 }
 
 function show(object: object): string {

@@ -111,7 +111,7 @@ function childrenOf(object: object, encoded: ReadonlyMap<object, unknown>): obje
   if (encoded.has(object)) values.push(encoded.get(object));
   else if (ArrayBuffer.isView(object)) {
     values.push(viewMemory(object));
-    if (!isBareView(object, viewLength(object))) values.push(...propertiesOf(object));
+    if (!isBareView(object, types.isDataView(object) ? 0 : viewLength(object))) values.push(...propertiesOf(object));
   } else {
     if (types.isMap(object)) Map.prototype.forEach.call(object, (value: unknown, key: unknown) => values.push(key, value));
     if (types.isSet(object)) Set.prototype.forEach.call(object, (item: unknown) => values.push(item));
