@@ -1,11 +1,11 @@
-/** The golden images on disk: reading, describing, and writing those that are missing. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+/** The golden images on disk: reading and describing them. What is there is never written again. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { decodeSection } from '../../packages/sdk/src/codec/codec.js';
 import type { BaseRecord, ByteSource } from '../../packages/sdk/src/image/contract.js';
 import { readImage, readManifest } from '../../packages/sdk/src/image/reader.js';
 import { memorySource, noBases } from '../fixtures/memory-image.js';
-import { describeImage, makeGolden } from './golden-images.js';
+import { describeImage } from './golden-images.js';
 
 export const FOLDER: string = fileURLToPath(new URL('./golden/', import.meta.url));
 
@@ -33,17 +33,7 @@ export async function describeGolden(name: string): Promise<unknown> {
   const contents = await readImage(memorySource(goldenBytes(name)), openGoldenBase);
   return describeImage(contents, (section, buffers) => {
     const record = contents.manifest.sections[section];
-    return decodeSection(record?.encoding ?? '', contents.sections[section] ?? new Uint8Array(), buffers, record?.name ?? '');
+    const bytes = contents.sections[section] ?? new Uint8Array();
+    return decodeSection({ name: record?.name ?? '', encoding: record?.encoding ?? '', bytes, imports: [] }, buffers).value;
   });
-}
-
-/** Writes the golden images and descriptions that are missing; what is there is never written again. */
-export async function writeMissing(): Promise<void> {
-  for (const [name, bytes] of await makeGolden()) {
-    if (!existsSync(`${FOLDER}${name}.ckpt`)) writeFileSync(`${FOLDER}${name}.ckpt`, bytes, { flag: 'wx' });
-  }
-  for (const name of goldenNames()) {
-    const path = `${FOLDER}${name}.golden.json`;
-    if (!existsSync(path)) writeFileSync(path, `${JSON.stringify(await describeGolden(name), null, 1)}\n`, { flag: 'wx' });
-  }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A reader of ckpt images, version 1, in plain Python 3: written from docs/image-format.md alone, to prove it.
 
-    read_image.py IMAGE [--bases FOLDER]     prints what is in the image as JSON (section 9 of the document)
+    read_image.py IMAGE [--bases FOLDER]     prints what is in the image as JSON (section 10 of the document)
     read_image.py --self-test IMAGE          flips each byte in turn and counts how many flips are refused
 """
 import hashlib

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { pack, unpack } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import { decodeSection, encodeMember } from '../../packages/sdk/src/codec/codec.js';
@@ -197,6 +198,15 @@ describe('what comes back exactly', () => {
   it('F35: keys that a prototype knows touch none', () => {
     expect(changed(JSON.parse('{"__proto__":{"polluted":1},"a":{"constructor":{"prototype":{"polluted":2}}}}'))).toBeUndefined();
     expect(Reflect.get({}, 'polluted')).toBeUndefined();
+  });
+
+  it('is written as the example in the document says', () => {
+    const document = readFileSync(new URL('../../docs/image-format.md', import.meta.url), 'utf8');
+    const example = /is\n\n```text\n(9[^`]+)```/.exec(document)?.[1] ?? '';
+    const hex = [...example.matchAll(/^((?:[0-9a-f]{2} )+)/gm)].map(([, row = '']) => row.replaceAll(' ', '')).join('');
+    const value: Record<string, unknown> = { n: 1 };
+    value['self'] = value;
+    expect(Buffer.from(encode(value).sections[0]?.bytes ?? []).toString('hex')).toBe(hex);
   });
 
   it('is standard msgpack that other decoders read', () => {

@@ -21,7 +21,8 @@ describe('an image with a buffer of more than 4 GiB', () => {
     expect(await verifyImage(memorySource(image), noBases)).toEqual([]);
     const contents = await readImage(memorySource(image), noBases);
     expect(contents.buffers[0]?.byteLength).toBe(memory.byteLength);
-    const back = decodeSection('tree-1', contents.sections[0] ?? new Uint8Array(), contents.buffers, 'sim');
-    expect(back).toEqual({ far, end: new Uint8Array(24).fill(7) });
+    const bytes = contents.sections[0] ?? new Uint8Array();
+    const back = decodeSection({ name: 'sim', encoding: 'graph-1', bytes, imports: [] }, contents.buffers);
+    expect(back.value).toEqual({ far, end: new Uint8Array(24).fill(7) });
   });
 });
