@@ -81,9 +81,7 @@ describe('a value that cannot be carried', () => {
 
   it.each(cases)('F16: %s is refused with its path and a remedy', (_, value, path, words) => {
     const refused = refusal(value);
-    expect(refused.path).toMatch(
-      path === 'sim.a' ? /^sim\.a/ : new RegExp(`^${RegExp.escape?.(path) ?? path.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`),
-    );
+    expect(refused.path).toMatch(path === 'sim.a' ? /^sim\.a/ : new RegExp(`^${path.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`));
     expect(refused.message).toContain(words);
   });
 
