@@ -267,3 +267,18 @@ test('the package can be required as well as imported', async () => {
   );
   expect(said['required']).toMatchObject({ same: true, images: 'function' });
 });
+
+test('F15: close() lets go of a store that was deleted, with a warning and without an error of its own', async () => {
+  const lab = new Laboratory();
+  const { code, said, stderr } = await lab.start(`
+    const { rmSync } = await import('node:fs');
+    const ckpt = await open({ logger: console });
+    ckpt.state('s', () => ({}));
+    await ckpt.start();
+    rmSync(process.env.CKPT_DIR, { recursive: true });
+    await ckpt.close();
+    say('closed');
+  `).ended;
+  expect({ code, said: said.length }).toEqual({ code: 0, said: 1 });
+  expect(stderr).toContain('letting go of the store');
+});

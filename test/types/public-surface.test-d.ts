@@ -169,6 +169,7 @@ async function tools(): Promise<void> {
   await removeImage('./ckpt', 'before-anneal');
   await createCheckpoint('./ckpt', { name: 'now' });
   await restartImage('./ckpt', { image: 'before-anneal' });
+  await restartImage('./ckpt', 'before-anneal');
 }
 
 void [options, registrations, handlers, calls, scope, events, errors, tools];

@@ -41,6 +41,15 @@ describe('ckpt list', () => {
     expect(JSON.parse((await ckpt('list', '--json')).out)).toEqual({ images: [] });
   });
 
+  it('F73: tells that acknowledged images are gone, as a start would', async () => {
+    const made = await makeStore(dir);
+    const first = await made.begin();
+    const a = await first.image();
+    rmSync(a.path);
+    expect(await ckpt('list')).toMatchObject({ code: 10, out: '', err: expect.stringContaining('CKPT_RESTART=never') });
+    expect(JSON.parse((await ckpt('list', '--json')).err)).toMatchObject({ error: { code: 'ERR_CKPT_IMAGE_MISSING' } });
+  });
+
   it('shows images newest first, with names, and marks lineage, source and branches', async () => {
     const made = await makeStore(dir);
     const first = await made.begin();

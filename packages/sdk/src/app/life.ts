@@ -10,7 +10,7 @@
  * 3. ATTENTION stays raised unless the program runs, no task stands and nothing is due, so that calls at a wrong time
  *    are noticed.
  */
-import { CheckpointError } from '../base/errors.js';
+import { CheckpointError, messageOf } from '../base/errors.js';
 import { LoopTurns } from '../base/loop-turns.js';
 import type { Place } from '../base/place.js';
 import type { Clock } from '../base/ports.js';
@@ -52,6 +52,7 @@ export interface LifeParts {
   /** Plans, seals and applies. */
   readonly apply: () => Promise<StartResult>;
   readonly startPacing: () => Pacing | undefined;
+  readonly warn: (message: string) => void;
 }
 
 type Stage = 'registering' | 'starting' | 'running' | 'ended';
@@ -283,6 +284,8 @@ export class Life {
 
   async #end(): Promise<void> {
     const { conductor, background, incarnation, signals } = this.#parts;
+    // Letting go must not hide what the program has to say: the next start finds out by itself that this one has ended.
+    const warn = (error: unknown): void => this.#parts.warn(`letting go of the store: ${messageOf(error)}`);
     // What start() puts in place is put in place, or undone, before the store is let go.
     await this.#begun;
     this.#pacing?.close();
@@ -297,7 +300,7 @@ export class Life {
     } finally {
       process.off('exit', this.#flushAtExit);
       await background.stop();
-      if (conductor.phase.at === 'ended' && conductor.phase.why !== 'fenced') await incarnation.release();
+      if (conductor.phase.at === 'ended' && conductor.phase.why !== 'fenced') await incarnation.release().catch(warn);
     }
   }
 }

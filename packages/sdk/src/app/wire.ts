@@ -71,6 +71,7 @@ export function wire(opened: Opened): Wired {
     conductor,
     signals,
     incarnation,
+    warn,
     apply: () => (resolved.planTo === undefined ? begin(opened, { ...rooms, signals }) : endWithPlan(resolved.planTo, opened, rooms)),
     startPacing: () =>
       resolved.everyMs === undefined

@@ -92,14 +92,25 @@ async function listEntry(store: Store, entry: ImageEntry, view: LineageView): Pr
 /**
  * Every image of a store, newest first (by epoch and generation, never by a clock).
  * @param dir the store; default CKPT_DIR, else ./ckpt
- * @throws CheckpointError ERR_CKPT_NO_IMAGE (no store there), _STORE_UNUSABLE, _STORE_UNSAFE, _IO
+ * @throws CheckpointError ERR_CKPT_NO_IMAGE (no store there), _IMAGE_MISSING (images were acknowledged, and none is there),
+ *   _STORE_UNUSABLE, _STORE_UNSAFE, _IO
  */
 export async function listImages(dir?: string): Promise<ListedImage[]> {
   const { store } = await openStore(dir, 'listImages');
   const view = await viewLineage(store);
   const listed: ListedImage[] = [];
   for (const entry of (await store.images()).reverse()) listed.push(await listEntry(store, entry, view));
+  if (listed.length === 0 && view.lineage.acknowledged) throw imagesMissing(store);
   return listed;
+}
+
+function imagesMissing({ location }: Store): CheckpointError {
+  return new CheckpointError(
+    'ERR_CKPT_IMAGE_MISSING',
+    `list ${location}: images were acknowledged in this store, but none is found; is it mounted and complete? A start is refused ` +
+      'until they are put back, or the program begins anew with CKPT_RESTART=never',
+    { path: location },
+  );
 }
 
 /** The image meant by a name or id, or the newest: on the lineage if there is one, else of all. */

@@ -55,14 +55,16 @@ export interface RestartOptions {
  * Starts the program of a store from an image, in its recorded working directory, and waits for its end; or with
  * `dryRun` tells what would happen.
  * @param dir the store; undefined: CKPT_DIR, else ./ckpt
+ * @param options a text stands for `{ image }`
  * @throws TypeError for a bad option; CheckpointError ERR_CKPT_NO_IMAGE, _NOT_FOUND, _IMAGE_MISSING, _LOCKED,
  *   _STORE_UNSAFE (a copied store or an imported image, and no `command`), what importImage throws, _IO (working directory or executable), _IMAGE_CORRUPT and its
  *   kin for a named image, _ALL_DAMAGED (dryRun; otherwise the program says so)
  */
 export function restartImage(dir: string | undefined, options: RestartOptions & { readonly dryRun: true }): Promise<RestartPlan>;
-export function restartImage(dir?: string, options?: RestartOptions & { readonly dryRun?: false }): Promise<ProgramExit>;
+export function restartImage(dir?: string, options?: string | (RestartOptions & { readonly dryRun?: false })): Promise<ProgramExit>;
 export function restartImage(dir: string | undefined, options: RestartOptions): Promise<RestartPlan | ProgramExit>;
-export async function restartImage(dir?: string, options: RestartOptions = {}): Promise<RestartPlan | ProgramExit> {
+export async function restartImage(dir?: string, given: string | RestartOptions = {}): Promise<RestartPlan | ProgramExit> {
+  const options = typeof given === 'string' ? { image: given } : given;
   const parsed = parseRestartOptions(options, 'restartImage');
   const { image } = parsed;
   if (image === undefined || !(await isImageFile(image, (await loadPorts(undefined)).fileSystem))) {
