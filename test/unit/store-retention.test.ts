@@ -266,3 +266,26 @@ describe('an image file', () => {
     expect(readdirSync(join(root, 'images'))).toContain('notes.txt');
   });
 });
+
+describe('a name whose newest image is gone', () => {
+  const twice = async (): Promise<Place & { newest: ImageRef }> => {
+    const place = await storeWith(0);
+    const first = await commit(place.incarnation, place.incarnation.run.id, 1, { names: ['gold'] });
+    const newest = await commit(place.incarnation, place.incarnation.run.id, 2, { names: ['gold'] });
+    return { ...place, images: [first, newest], newest };
+  };
+
+  it('is refused, does not fall back to an older image, and blinds no listing', async () => {
+    const { root, store, newest } = await twice();
+    rmSync(pathOf(root, newest));
+    await expect(store.resolve('gold')).rejects.toEqual(code('ERR_CKPT_NOT_FOUND'));
+    expect((await store.images()).map(({ names }) => names)).toEqual([[]]);
+  });
+
+  it('leaves nothing of itself to an older image when the image is removed', async () => {
+    const { root, store, newest } = await twice();
+    await store.remove(newest);
+    await expect(store.resolve('gold')).rejects.toEqual(code('ERR_CKPT_NOT_FOUND'));
+    expect(readdirSync(join(root, 'names', 'gold'))).toEqual([]);
+  });
+});

@@ -234,7 +234,10 @@ export interface Store {
   lineage(): Promise<Lineage>;
   /** Every image file, by epoch and generation ascending. */
   images(): Promise<ImageEntry[]>;
-  /** An image by name, id or unambiguous id prefix (≥ 6 digits); ERR_CKPT_NOT_FOUND. A late image is not found by name. */
+  /**
+   * An image by name, id or unambiguous id prefix (≥ 6 digits); ERR_CKPT_NOT_FOUND, also when the newest image of that name
+   * is gone. A late image is not found by name.
+   */
   resolve(nameOrId: string): Promise<ImageEntry>;
   openImage(image: ImageRef): Promise<ByteSource>;
   /** Protects an image from prune and remove, durably, until released or the holder's end. ERR_CKPT_NOT_FOUND */
@@ -250,7 +253,7 @@ export interface Store {
   repairNames(): Promise<void>;
   /** Deletes what the policy does not keep; returns what was deleted. Deletes nothing when anything is unclear. */
   prune(retention: Retention, currentEpoch: number, warn?: (message: string) => void): Promise<ImageRef[]>;
-  /** Removes an image with its name entries. ERR_CKPT_PROTECTED when still needed. */
+  /** Removes an image with its names; none of them goes to an older image. ERR_CKPT_PROTECTED when still needed. */
   remove(image: ImageRef): Promise<void>;
   /** Blames an image for a decode or restore failure; `blamed` are those blamed in two restarts or more. */
   blame(image: ImageRef, epoch: number, why: string): Promise<number>;

@@ -71,7 +71,7 @@ export async function readHistory(store: StoreContext): Promise<History> {
 }
 
 /** Invariant 3. */
-export function isLate(history: History, image: ImageRef): boolean {
+export function isLate(history: History, image: Pick<ImageRef, 'epoch' | 'generation'>): boolean {
   for (const seal of history.seals.values()) {
     if (seal.epoch > image.epoch && seal.frontier < image.generation) return true;
   }

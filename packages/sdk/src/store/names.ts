@@ -3,16 +3,18 @@
  *
  * Invariants
  * 1. An entry is never overwritten: a name moves by a newer entry, and the highest (epoch, generation) wins.
- * 2. An entry whose image is not there, or is late, does not count.
+ * 2. The entry of a late image does not count. Any other decides, its image being there or not: a name never falls back
+ *    to an older image by itself.
  * 3. The manifest carries the names too, so that an entry lost to a kill can be made again.
  */
 import { dirname, join } from 'node:path';
+import { CheckpointError } from '../base/errors.js';
 import { isImageName } from '../base/ids.js';
 import type { ImageRef } from '../image/contract.js';
 import type { StoreContext } from './context.js';
 import { makeFolder, putRecord, syncFolder } from './durable.js';
 import { ifPresent, storeError, translated } from './failure.js';
-import { nameEntryPath, parseNameEntry } from './layout.js';
+import { imagePath, nameEntryPath, parseNameEntry } from './layout.js';
 import { type History, type ImageFile, isLate } from './lineage.js';
 import { parseNameRecord, RECORD_LIMIT } from './records.js';
 import { readRecord } from './source.js';
@@ -58,24 +60,49 @@ async function entriesOf(store: StoreContext, name: string): Promise<NameEntry[]
   return entries.sort((a, b) => b.epoch - a.epoch || b.generation - a.generation);
 }
 
-/** The image that a name stands for (invariants 1, 2). */
+/** What a name's entries say against these files: the newest image that is there, and a newer entry whose image is not. */
+async function holderOf(
+  store: StoreContext,
+  name: string,
+  history: History,
+  files: readonly ImageFile[],
+): Promise<{ readonly image?: ImageFile; readonly lost?: NameEntry }> {
+  let lost: NameEntry | undefined;
+  for (const entry of await entriesOf(store, name)) {
+    if (isLate(history, entry)) continue;
+    const there = files.filter((file) => file.epoch === entry.epoch && file.generation === entry.generation);
+    const id = there.length === 0 ? undefined : await readName(store, entry.path);
+    const image = there.find((file) => file.id === id);
+    if (image !== undefined) return lost === undefined ? { image } : { image, lost };
+    lost ??= entry;
+  }
+  return lost === undefined ? {} : { lost };
+}
+
+/** The image that a name stands for (invariants 1, 2). @throws ERR_CKPT_NOT_FOUND when that image is gone */
 export async function findName(
   store: StoreContext,
   name: string,
   history: History,
   files: readonly ImageFile[],
 ): Promise<ImageFile | undefined> {
-  for (const entry of await entriesOf(store, name)) {
-    const there = files.filter((file) => file.epoch === entry.epoch && file.generation === entry.generation && !isLate(history, file));
-    if (there.length === 0) continue;
-    const id = await readName(store, entry.path);
-    const image = there.find((file) => file.id === id);
-    if (image !== undefined) return image;
-  }
-  return undefined;
+  const { image, lost } = await holderOf(store, name, history, files);
+  if (lost === undefined) return image;
+  // The files were listed earlier: the image may have been committed since, or removed together with its entry.
+  const id = await readName(store, lost.path);
+  if (id === undefined) return findName(store, name, history, files);
+  const { epoch, generation } = lost;
+  const path = imagePath(store.paths, { id, epoch, generation });
+  const stat = await translated({ operation: 'look at', path }, () => ifPresent(() => store.fs.lstat(path)));
+  if (stat !== undefined) return { id, epoch, generation, path, size: stat.size };
+  throw new CheckpointError(
+    'ERR_CKPT_NOT_FOUND',
+    `cannot find the image '${name}': expected ${path}, which has that name, found nothing; name an older image by its id: ckpt list`,
+    { image: name, path, phase: 'select' },
+  );
 }
 
-/** Each image's current names, by image id. */
+/** Each image's current names, by image id; a name whose image is gone is nobody's. */
 export async function currentNames(
   store: StoreContext,
   history: History,
@@ -83,8 +110,8 @@ export async function currentNames(
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const names = new Map<string, string[]>();
   for (const name of await allNames(store)) {
-    const image = await findName(store, name, history, files);
-    if (image !== undefined) names.set(image.id, [...(names.get(image.id) ?? []), name]);
+    const { image, lost } = await holderOf(store, name, history, files);
+    if (image !== undefined && lost === undefined) names.set(image.id, [...(names.get(image.id) ?? []), name]);
   }
   return names;
 }
@@ -102,6 +129,16 @@ export async function repairNamesOf(store: StoreContext, image: ImageRef, names:
   return given;
 }
 
+/** Ids of the images that a name stands for, or would if the newer image of that name had not gone. */
+export async function namedImages(store: StoreContext, history: History, files: readonly ImageFile[]): Promise<ReadonlySet<string>> {
+  const ids = new Set<string>();
+  for (const name of await allNames(store)) {
+    const { image } = await holderOf(store, name, history, files);
+    if (image !== undefined) ids.add(image.id);
+  }
+  return ids;
+}
+
 /** Removes the entries that `matches` picks, durably. */
 export async function removeEntries(
   store: StoreContext,
@@ -111,5 +148,17 @@ export async function removeEntries(
     const gone = (await entriesOf(store, name)).filter(matches);
     for (const { path } of gone) await translated({ operation: 'remove', path }, () => ifPresent(() => store.fs.unlink(path)));
     if (gone.length > 0) await syncFolder(store.fs, join(store.paths.names, name));
+  }
+}
+
+/** Removes the names of the image at this place, durably: older entries go first, so that none of them ever decides. */
+export async function removeNamesOf(store: StoreContext, place: { readonly epoch: number; readonly generation: number }): Promise<void> {
+  for (const name of await allNames(store)) {
+    const entries = await entriesOf(store, name);
+    const at = entries.findIndex(({ epoch, generation }) => epoch === place.epoch && generation === place.generation);
+    if (at < 0) continue;
+    for (const { path } of entries.slice(at).reverse())
+      await translated({ operation: 'remove', path }, () => ifPresent(() => store.fs.unlink(path)));
+    await syncFolder(store.fs, join(store.paths.names, name));
   }
 }

@@ -18,7 +18,7 @@ import { type EpochIndex, Fence, readClaim } from './epochs.js';
 import { ifPresent, translated } from './failure.js';
 import { leasedImages, pinnedImages } from './leases.js';
 import { type History, type ImageFile, listImages, readHistory, walkLineage } from './lineage.js';
-import { currentNames, removeEntries } from './names.js';
+import { namedImages, removeEntries, removeNamesOf } from './names.js';
 import { livenessOf } from './owner.js';
 import { knowImage } from './verified.js';
 
@@ -79,7 +79,7 @@ async function protectedImages(
   kept: readonly ImageFile[],
 ): Promise<ReadonlySet<string>> {
   const stay = new Set(kept.map((file) => file.id));
-  for (const id of (await currentNames(store, history, files)).keys()) stay.add(id);
+  for (const id of await namedImages(store, history, files)) stay.add(id);
   for (const id of await pinnedImages(store)) stay.add(id);
   for (const id of (await leasedImages(store)).keys()) stay.add(id);
   const source = history.newestSeal?.source;
@@ -128,7 +128,7 @@ export async function removeImage(store: StoreContext, image: ImageRef): Promise
   }
   // Names first: a name must never outlive its image, an image may outlive its names.
   const sole = files.every((entry) => entry.id === file.id || entry.epoch !== file.epoch || entry.generation !== file.generation);
-  if (sole) await removeEntries(store, (place) => place.epoch === file.epoch && place.generation === file.generation);
+  if (sole) await removeNamesOf(store, file);
   await translated({ operation: 'remove', path: file.path, phase: 'retention' }, () => ifPresent(() => store.fs.unlink(file.path)));
   await syncFolder(store.fs, store.paths.images);
 }
