@@ -18,7 +18,7 @@ import type { HelperThread } from '../checkpoint/background.js';
 import { type Conductor, endedError } from '../checkpoint/conductor.js';
 import type { Handlers } from '../checkpoint/handlers.js';
 import type { KeepAlive } from '../checkpoint/keep-alive.js';
-import type { CheckpointResult } from '../checkpoint/request.js';
+import { type CheckpointResult, type ImageInfo, nothingWritten } from '../checkpoint/request.js';
 import { LIFE_ENDED, SHARED } from '../checkpoint/thread-protocol.js';
 import type { ClassRegistry } from '../codec/classes.js';
 import type { FileOptions } from '../files/contract.js';
@@ -198,7 +198,7 @@ export class Life {
       const result = await this.keepAlive.during(beginning);
       if (this.#ending !== undefined) throw endedError('closed', 'start()');
       this.#stage = 'running';
-      if (result.finished) this.#startFinished();
+      if (result.finished && result.image !== undefined) this.#startFinished(result.image);
       else this.#pacing = this.#parts.startPacing();
       this.conductor.start();
       this.turned();
@@ -270,10 +270,10 @@ export class Life {
     Atomics.notify(this.shared, SHARED.ATTENTION); // the ticker sleeps while it is raised
   }
 
-  #startFinished(): void {
+  #startFinished(image: ImageInfo): void {
     this.#startedFinished = true;
     this.#parts.files.stayClosed();
-    this.conductor.end('finished');
+    this.conductor.endFinished(nothingWritten(image));
   }
 
   async #begin(): Promise<StartResult> {

@@ -40,6 +40,7 @@ export class Conductor {
   readonly #parts: ConductorParts;
   readonly #waiting: WaitingReport;
   #phase: Phase = { at: 'idle' };
+  #final: CheckpointResult | undefined;
   #queued: CheckpointRequest[] = [];
   #started = false;
   #whenIdle: (() => void)[] = [];
@@ -66,6 +67,10 @@ export class Conductor {
   }
 
   ask(request: CheckpointRequest): void {
+    if (this.#final !== undefined && !request.exit) {
+      request.settled?.({ ok: true, result: this.#final });
+      return;
+    }
     const refusal = this.#phase.at === 'ended' ? endedError(this.#phase.why) : this.#reserve(request);
     if (refusal !== undefined) {
       this.#refuse(request, refusal);
@@ -89,6 +94,12 @@ export class Conductor {
     if (request.name !== undefined) this.#parts.tip.release([request.name]);
     this.#parts.events.failed({ reason: request.reason, name: request.name, error });
     if (this.#phase.at === 'quiescing' && this.#phase.batch.empty) this.#toIdle();
+  }
+
+  /** Final, because the program was finished before it was started: whoever asks is answered with its final image. */
+  endFinished(final: CheckpointResult): void {
+    this.#final = final;
+    this.end('finished', final);
   }
 
   /** Resolves when no checkpoint is in flight. */

@@ -53,6 +53,12 @@ export interface CheckpointResult {
   readonly bytes: CheckpointBytes;
 }
 
+/** What a checkpoint comes to where there is nothing to write. */
+export function nothingWritten(image: ImageInfo): CheckpointResult {
+  const times = { quiesceMs: 0, freezeMs: 0, captureMs: 0, persistMs: 0, totalMs: 0 };
+  return { image, reason: 'finish', times, bytes: { state: 0, dirty: 0, stored: 0 } };
+}
+
 export type RequestOutcome =
   | { readonly ok: true; readonly result: CheckpointResult }
   | { readonly ok: false; readonly error: CheckpointError };

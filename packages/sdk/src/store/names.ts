@@ -151,14 +151,17 @@ export async function removeEntries(
   }
 }
 
-/** Removes the names of the image at this place, durably: older entries go first, so that none of them ever decides. */
+/**
+ * Removes the names of the image at this place, durably. Where an older image had a name before, the entry stays: it goes on
+ * to decide that the name is nobody's, and keeps a start from making the older entry again.
+ */
 export async function removeNamesOf(store: StoreContext, place: { readonly epoch: number; readonly generation: number }): Promise<void> {
   for (const name of await allNames(store)) {
     const entries = await entriesOf(store, name);
     const at = entries.findIndex(({ epoch, generation }) => epoch === place.epoch && generation === place.generation);
-    if (at < 0) continue;
-    for (const { path } of entries.slice(at).reverse())
-      await translated({ operation: 'remove', path }, () => ifPresent(() => store.fs.unlink(path)));
+    const path = entries[at]?.path;
+    if (path === undefined || at < entries.length - 1) continue;
+    await translated({ operation: 'remove', path }, () => ifPresent(() => store.fs.unlink(path)));
     await syncFolder(store.fs, join(store.paths.names, name));
   }
 }
