@@ -1,5 +1,5 @@
 /** Starting a program again: what is refused before anything is started. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -32,6 +32,18 @@ describe('restartImage', () => {
     const exit = restartImage(dir, { stdio: 'ignore' });
     await incarnation.release();
     expect(await exit).toMatchObject({ exitCode: 7, signal: undefined });
+  });
+
+  it('F29: tells why when the program could not start because no image can be used, and only then', async () => {
+    const { image, incarnation } = await (await makeStore(dir)).begin({ kind: 'fresh' }, { argv: ['-e', 'process.exit(1)'] });
+    const { path } = await image({ names: ['only'] });
+    await incarnation.release();
+    expect(await restartImage(dir, { stdio: 'ignore' })).toMatchObject({ exitCode: 1 });
+    const bytes = readFileSync(path);
+    bytes[70] = (bytes[70] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+    await expect(restartImage(dir, { stdio: 'ignore' })).rejects.toMatchObject({ code: 'ERR_CKPT_ALL_DAMAGED' });
+    await expect(restartImage(dir, { image: 'only', stdio: 'ignore' })).rejects.toMatchObject({ code: 'ERR_CKPT_IMAGE_CORRUPT' });
   });
 
   it('tells a death by a signal as 128 + n', async () => {

@@ -15,7 +15,7 @@ import { isAlive } from '../store/owner.js';
 import { isImageFile } from './image-file.js';
 import { type OpenedStore, openStore, type ProgramOwner, storeDirectory } from './open-store.js';
 import { importForRestart } from './restart-file.js';
-import { assertRestartable, planRestart, type RestartPlan } from './restart-plan.js';
+import { assertRestartable, assertUsable, planRestart, type RestartPlan } from './restart-plan.js';
 import { startCommand } from './start-command.js';
 import { type ProgramExit, runProgram } from './start-program.js';
 import { parseRestartOptions, type RestartSettings } from './tool-options.js';
@@ -100,7 +100,15 @@ async function restartFrom(
     return planRestart(opened, image, { command, environment, roots, askMs: parsed.ask ? parsed.askMs : undefined });
   }
   if (!parsed.takeOver) await waitForOwner(opened, parsed.waitMs, options.onWaiting);
-  return runProgram({ command, environment, stdio: parsed.stdio, store: opened.store });
+  const before = await sealedEpoch(opened);
+  const exit = await runProgram({ command, environment, stdio: parsed.stdio, store: opened.store });
+  // Ended before it had started: where no image can be used, that is why, and it has a code of its own.
+  if (exit.exitCode === 1 && (await sealedEpoch(opened)) === before) await assertUsable(opened, image);
+  return exit;
+}
+
+async function sealedEpoch({ store }: OpenedStore): Promise<number | undefined> {
+  return (await store.lineage()).newestSeal?.epoch;
 }
 
 /**

@@ -60,6 +60,14 @@ export async function assertRestartable(opened: OpenedStore, image: string | und
   else if ((await opened.store.lineage()).candidates.length === 0) await choose(opened, image);
 }
 
+/**
+ * Reads and verifies what a restart would take.
+ * @throws CheckpointError ERR_CKPT_ALL_DAMAGED; for a named image what is wrong with it
+ */
+export async function assertUsable(opened: OpenedStore, image: string | undefined): Promise<void> {
+  await choose(opened, image);
+}
+
 export async function planRestart(
   opened: OpenedStore,
   image: string | undefined,
