@@ -5,6 +5,7 @@
  * 1. Only the Store contract is used; what lies below it is the implementation's own.
  * 2. Every test has a place of its own.
  */
+import { rmSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { newId } from '../../packages/sdk/src/base/ids.js';
 import type { Store } from '../../packages/sdk/src/store/contract.js';
@@ -245,7 +246,8 @@ function descending(make: Make): void {
     const first = await begin(stores.dead());
     const image = await commit(first, first.run.id, 7);
     await first.release();
-    await stores.live().remove(image);
+    await expect(stores.live().remove(image)).rejects.toMatchObject({ code: 'ERR_CKPT_PROTECTED' });
+    for (const { path } of await stores.live().images()) rmSync(path);
     expect(await stores.live().lineage()).toMatchObject({ candidates: [], acknowledged: true });
     await begin(stores.dead(), asSource(image));
     expect(await stores.live().lineage()).toMatchObject({ candidates: [], acknowledged: true });

@@ -4,10 +4,10 @@ import { decodeHostile } from './hostile.js';
 
 const SEED = testSeed(1);
 
-it(`F33, F35: 5,000 mutated sections from seed ${SEED} on, and the densest of 1 MiB: typed errors, below 1 s and 64 MiB, no prototype touched`, async () => {
-  const { outcomes, touched, faults } = await decodeHostile(5000, SEED);
+it(`F33, F35: 2,000 mutated sections from seed ${SEED} on, and the densest of 1 MiB: typed errors, below 1 s and 64 MiB, no prototype touched`, async () => {
+  const { outcomes, touched, faults } = await decodeHostile(2000, SEED);
   expect(faults).toEqual([]);
   expect(touched).toBe(false);
   expect(outcomes['read']).toBeGreaterThan(50);
-  expect(outcomes['ERR_CKPT_DECODE']).toBeGreaterThan(1000);
+  expect(outcomes['ERR_CKPT_DECODE']).toBeGreaterThan(400);
 });

@@ -11,8 +11,8 @@ export function addRemove(program: Command, session: Session): void {
     .command('remove')
     .summary('remove images by name or id')
     .description(
-      'Removes images with their names. What is still needed (the source of the running program, a base of ' +
-        'another image) is refused. Exit 3: some were removed, some not.\n\n' +
+      'Removes images with their names. What is still needed (the source of the running program, the last ' +
+        'image of the lineage, a base of another image) is refused. Exit 3: some were removed, some not.\n\n' +
         'Example: ckpt remove before-anneal 3f2a91bc',
     )
     .argument('<image...>', 'names, ids, or at least six digits of an id')

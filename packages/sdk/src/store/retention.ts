@@ -137,7 +137,11 @@ async function whyNeeded(store: StoreContext, file: ImageFile, files: readonly I
   const purpose = (await leasedImages(store)).get(file.id);
   if (purpose !== undefined) return `a living process holds it (${purpose}); wait for it to end`;
   if ((await pinnedImages(store)).has(file.id)) return 'it is pinned; take the pin away first';
-  const { index, newestSeal } = await readHistory(store);
+  const history = await readHistory(store);
+  const { index, newestSeal } = history;
+  const { candidates } = walkLineage(history, files);
+  if (candidates.length === 1 && candidates[0]?.id === file.id && (await isWhole(store, file)))
+    return 'no start could go on without it: it is the last image of the lineage; to begin anew start the program with CKPT_RESTART=never, or delete the store';
   if (newestSeal?.source.kind === 'image' && newestSeal.source.id === file.id && (await isOwned(store, index))) {
     return 'the running program started from it; end the program first';
   }
@@ -151,6 +155,13 @@ async function isOwned(store: StoreContext, { newest, has }: EpochIndex): Promis
   if (has(newest, 'closed')) return false;
   const record = await readClaim(store, newest);
   return !isCopied(record.directory, await directoryIdentity(store)) && livenessOf(record.owner, store.owner) !== 'dead';
+}
+
+async function isWhole(store: StoreContext, file: ImageFile): Promise<boolean> {
+  return knowImage(store, file).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** A damaged image restores nothing and needs no base; one that cannot be read just now may. */
