@@ -13,6 +13,10 @@ type Colors = ReturnType<typeof pc.createColors>;
 /** Where a command writes. */
 export interface Terminal {
   readonly out: (text: string) => void;
+  /** Data that is no text, for `out`. */
+  readonly bytes: (data: Uint8Array) => void;
+  /** Whether `out` is a screen. */
+  readonly screen: boolean;
   readonly err: (text: string) => void;
   readonly outColors: Colors;
   readonly errColors: Colors;
@@ -27,6 +31,8 @@ export function createTerminal(stdout: NodeJS.WriteStream, stderr: NodeJS.WriteS
     !env['NO_COLOR'] && env['TERM'] !== 'dumb' && (stream.isTTY || Boolean(env['FORCE_COLOR'] && env['FORCE_COLOR'] !== '0'));
   return {
     out: (text) => void stdout.write(text),
+    bytes: (data) => void stdout.write(data),
+    screen: stdout.isTTY,
     err: (text) => void stderr.write(text),
     outColors: pc.createColors(colored(stdout)),
     errColors: pc.createColors(colored(stderr)),

@@ -38,7 +38,12 @@ export function printableArgument(argument: string): string {
 }
 
 export function toJson(value: unknown): string {
-  return JSON.stringify(value, null, 2).replace(UNSAFE_IN_JSON, escapeJson);
+  return escapedJson(JSON.stringify(value, null, 2));
+}
+
+/** JSON with everything escaped that could move what a terminal shows. */
+export function escapedJson(json: string): string {
+  return json.replace(UNSAFE_IN_JSON, escapeJson);
 }
 
 function escapeJson(character: string): string {

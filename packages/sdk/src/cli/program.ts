@@ -10,6 +10,7 @@ import { Command, CommanderError } from 'commander';
 import { addCreate } from './create.js';
 import { EXIT } from './exit-codes.js';
 import { addExport } from './export.js';
+import { addGet } from './get.js';
 import { addImport } from './import.js';
 import { addList } from './list.js';
 import type { Terminal } from './output.js';
@@ -71,7 +72,7 @@ function build(program: Command, session: Session): void {
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: terminal.out, writeErr: terminal.err, outputError: () => {} });
-  for (const add of [addCreate, addRestart, addList, addStat, addVerify, addRemove, addExport, addImport]) add(program, session);
+  for (const add of [addCreate, addRestart, addList, addStat, addGet, addVerify, addRemove, addExport, addImport]) add(program, session);
   for (const command of program.commands) command.copyInheritedSettings(program);
 }
 
