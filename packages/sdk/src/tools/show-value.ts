@@ -30,7 +30,7 @@ export function showValue(value: unknown): string {
 }
 
 /** One short line. */
-export function briefly(value: unknown): string {
+function briefly(value: unknown): string {
   const text = show(value, { left: 8, text: BRIEF_TEXT, depth: 2, items: 4, within: new Set() }, ' ');
   return text.length <= 2 * BRIEF_TEXT ? text : `${text.slice(0, 2 * BRIEF_TEXT)}…`;
 }
