@@ -29,12 +29,6 @@ export function showValue(value: unknown): string {
   return show(value, { left: TOTAL, text: TEXT, depth: DEPTH, items: ITEMS, within: new Set() }, '\n');
 }
 
-/** One short line. */
-function briefly(value: unknown): string {
-  const text = show(value, { left: 8, text: BRIEF_TEXT, depth: 2, items: 4, within: new Set() }, ' ');
-  return text.length <= 2 * BRIEF_TEXT ? text : `${text.slice(0, 2 * BRIEF_TEXT)}…`;
-}
-
 function show(value: unknown, limits: Limits, line: string): string {
   limits.left--;
   if (!isObject(value)) return primitive(value, limits.text);
