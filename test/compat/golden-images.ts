@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { encodeMember } from '../../packages/sdk/src/codec/codec.js';
 import { trackingOf } from '../../packages/sdk/src/codec/length-tracking.js';
-import type { BufferInput, ImageContents, ImageHead, ImageInput, Manifest, SectionInput } from '../../packages/sdk/src/image/contract.js';
+import type { BaseRecord, BufferInput, ImageContents, ImageHead, ImageInput, Manifest, SectionInput } from '../../packages/sdk/src/image/contract.js';
 import { hash, hex } from '../../packages/sdk/src/image/integrity.js';
 import { readManifest } from '../../packages/sdk/src/image/reader.js';
 import { assemble, imageOf, memorySource, pattern } from '../fixtures/memory-image.js';
@@ -228,7 +228,45 @@ export async function makeGolden(): Promise<Map<string, Uint8Array>> {
     ['bulk', await imageOf(bulk())],
     ['base', base],
     ['incremental', await incremental(base)],
+    ...(await paged()),
   ]);
+}
+
+/** A buffer of five pages, the last one short: whole, then two of its pages anew, then pages of itself, of both and zeros. */
+async function paged(): Promise<[string, Uint8Array][]> {
+  const PAGE = 4096;
+  const length = 4 * PAGE + 1000;
+  const state = pattern(length, 50);
+  const page = (index: number): Uint8Array => state.subarray(index * PAGE, Math.min((index + 1) * PAGE, length)).slice();
+  const buffer = { member: 'main', kind: 'ArrayBuffer', length } as const;
+  const sections = (seed: number): SectionInput[] => sectionsOf('main', new Map([['sim', new Uint8Array(filled(new ArrayBuffer(length), seed))]])).sections;
+  const headOf = (digit: string, generation: number): ImageHead => ({
+    ...FULL_HEAD,
+    image: { ...FULL_HEAD.image, id: digit.repeat(32), generation, parent: null },
+  });
+  const pin = async (bytes: Uint8Array): Promise<BaseRecord> => {
+    const { manifest, manifestHash } = await readManifest(memorySource(bytes));
+    const { id, epoch, generation } = manifest.image;
+    return { id, epoch, generation, manifestHash };
+  };
+  const whole = await imageOf({ head: headOf('1', 20), sections: sections(50), buffers: [{ ...buffer, chunks: [state.slice()] }] });
+  state.set(pattern(PAGE, 51), PAGE);
+  state.set(pattern(1000, 52), 4 * PAGE);
+  const first = { ...buffer, map: Uint8Array.of(2, 1, 2, 2, 1), sources: [{ base: 0, buffer: 0, bytes: 3 * PAGE }], chunks: [page(1), page(4)] };
+  const middle = await imageOf({ head: headOf('2', 21), sections: sections(50), buffers: [first], bases: [await pin(whole)] });
+  state.set(pattern(PAGE, 53), 2 * PAGE);
+  const sources = [
+    { base: 0, buffer: 0, bytes: PAGE },
+    { base: 1, buffer: 0, bytes: PAGE + 1000 },
+  ];
+  const second = { ...buffer, map: Uint8Array.of(0, 3, 1, 2, 3), sources, chunks: [page(2)] };
+  const bases = [await pin(whole), await pin(middle)];
+  const newest = await imageOf({ head: headOf('3', 22), sections: sections(50), buffers: [second], bases });
+  return [
+    ['pages-1-whole', whole],
+    ['pages-2-changed', middle],
+    ['pages-3-zeros', newest],
+  ];
 }
 
 /** Pages 0 and 1 of a buffer: the first from the base, of the second half own bytes and half zeros. */

@@ -11,7 +11,7 @@ import { makeGolden } from './golden-images.js';
 
 const READER = fileURLToPath(new URL('./read_image.py', import.meta.url));
 const DOCUMENT = fileURLToPath(new URL('../../docs/image-format.md', import.meta.url));
-const FIRST = ['base', 'bulk', 'incremental', 'tiny', 'values'];
+const FIRST = ['base', 'bulk', 'incremental', 'pages-1-whole', 'pages-2-changed', 'pages-3-zeros', 'tiny', 'values'];
 
 if (process.env['CKPT_WRITE_GOLDEN'] === '1') await writeMissing();
 

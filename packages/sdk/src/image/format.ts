@@ -10,6 +10,12 @@ import { corrupt, incomplete } from './damage.js';
 import { hash, hashParts, sameBytes } from './integrity.js';
 
 const FORMAT_VERSION = 1;
+/** Required features, one bit each. */
+export const FEATURES = {
+  /** Buffers may be stored page by page. */
+  pages: 1n,
+} as const;
+const KNOWN_FEATURES: bigint = FEATURES.pages;
 export const HEADER_BYTES = 64;
 export const TRAILER_BYTES = 128;
 /** Most bytes of an extent that is stored. */
@@ -34,22 +40,23 @@ export interface Trailer {
   readonly manifestHash: Uint8Array;
 }
 
-export function makeHeader(id: string): Uint8Array {
+export function makeHeader(id: string, features = 0n): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES);
   const view = new DataView(bytes.buffer);
   bytes.set(HEADER_MAGIC);
   view.setUint16(8, FORMAT_VERSION, true);
   view.setUint32(12, HEADER_BYTES, true);
+  view.setBigUint64(16, features, true);
   bytes.set(Buffer.from(id, 'hex'), 24);
   bytes.set(hash(bytes.subarray(0, CHECKED_HEADER)).subarray(0, HEADER_BYTES - CHECKED_HEADER), CHECKED_HEADER);
   return bytes;
 }
 
 /**
- * @returns the image's id
+ * @returns the image's id and the features that it requires, all of them known
  * @throws CheckpointError ERR_CKPT_IMAGE_CORRUPT, ERR_CKPT_IMAGE_VERSION, ERR_CKPT_IMAGE_FEATURE
  */
-export function parseHeader(bytes: Uint8Array, label: string): string {
+export function parseHeader(bytes: Uint8Array, label: string): { readonly id: string; readonly features: bigint } {
   if (!sameBytes(bytes.subarray(0, 8), HEADER_MAGIC)) throw corrupt(label, 'header', 'expected the magic bytes of an image, found others');
   const checksum = hash(bytes.subarray(0, CHECKED_HEADER)).subarray(0, HEADER_BYTES - CHECKED_HEADER);
   if (!sameBytes(bytes.subarray(CHECKED_HEADER, HEADER_BYTES), checksum)) {
@@ -62,13 +69,14 @@ export function parseHeader(bytes: Uint8Array, label: string): string {
     throw new CheckpointError('ERR_CKPT_IMAGE_VERSION', message, { path: label, section: 'header' });
   }
   const features = view.getBigUint64(16, true);
-  if (features !== 0n) {
-    const message = `read image ${label}: it requires features 0x${features.toString(16)}, unknown to this version; use a newer version of ckpt`;
+  const unknown = features & ~KNOWN_FEATURES;
+  if (unknown !== 0n) {
+    const message = `read image ${label}: it requires features 0x${unknown.toString(16)}, unknown to this version; use a newer version of ckpt`;
     throw new CheckpointError('ERR_CKPT_IMAGE_FEATURE', message, { path: label, section: 'header' });
   }
   const clean = version === FORMAT_VERSION && view.getUint16(10, true) === 0 && view.getUint32(12, true) === HEADER_BYTES;
   if (!clean || view.getBigUint64(40, true) !== 0n) throw corrupt(label, 'header', 'expected the fixed fields of format 1, found others');
-  return Buffer.from(bytes.subarray(24, 40)).toString('hex');
+  return { id: Buffer.from(bytes.subarray(24, 40)).toString('hex'), features };
 }
 
 export function makeTrailer(header: Uint8Array, trailer: Trailer): Uint8Array {

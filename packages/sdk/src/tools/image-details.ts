@@ -63,6 +63,13 @@ function storedBytes(extents: readonly Extent[]): StoredBytes {
   return sum;
 }
 
+function bufferBytes({ length, extents, pages }: BufferRecord): StoredBytes {
+  const stored = storedBytes(extents);
+  if (pages === undefined) return stored;
+  const base = pages.sources.reduce((sum, { bytes }) => sum + bytes, 0);
+  return { own: stored.own, base, zero: length - stored.own - base };
+}
+
 function addBytes(a: StoredBytes, b: StoredBytes): StoredBytes {
   return { own: a.own + b.own, base: a.base + b.base, zero: a.zero + b.zero };
 }
@@ -75,7 +82,7 @@ function sectionDetails(section: SectionRecord, buffers: readonly BufferRecord[]
     const buffer = buffers[index];
     if (buffer === undefined) continue;
     bulk += buffer.length;
-    stored = addBytes(stored, storedBytes(buffer.extents));
+    stored = addBytes(stored, bufferBytes(buffer));
   }
   return { member, name, kind, version, encoding, length, bulk, stored };
 }
@@ -88,7 +95,7 @@ export function detailsOf(entry: ImageEntry, view: LineageView, manifest: Manife
     producer: manifest.producer,
     provenance: manifest.provenance,
     sections: manifest.sections.map((section) => sectionDetails(section, manifest.buffers)),
-    buffers: manifest.buffers.map(({ member, kind, length, extents }) => ({ member, kind, length, stored: storedBytes(extents) })),
+    buffers: manifest.buffers.map((buffer) => ({ member: buffer.member, kind: buffer.kind, length: buffer.length, stored: bufferBytes(buffer) })),
     bases: manifest.bases,
     members: manifest.members,
     files: manifest.files,
