@@ -6,7 +6,15 @@
 import { createHash } from 'node:crypto';
 import { encodeMember } from '../../packages/sdk/src/codec/codec.js';
 import { trackingOf } from '../../packages/sdk/src/codec/length-tracking.js';
-import type { BaseRecord, BufferInput, ImageContents, ImageHead, ImageInput, Manifest, SectionInput } from '../../packages/sdk/src/image/contract.js';
+import type {
+  BaseRecord,
+  BufferInput,
+  ImageContents,
+  ImageHead,
+  ImageInput,
+  Manifest,
+  SectionInput,
+} from '../../packages/sdk/src/image/contract.js';
 import { hash, hex } from '../../packages/sdk/src/image/integrity.js';
 import { readManifest } from '../../packages/sdk/src/image/reader.js';
 import { assemble, imageOf, memorySource, pattern } from '../fixtures/memory-image.js';
@@ -239,7 +247,8 @@ async function paged(): Promise<[string, Uint8Array][]> {
   const state = pattern(length, 50);
   const page = (index: number): Uint8Array => state.subarray(index * PAGE, Math.min((index + 1) * PAGE, length)).slice();
   const buffer = { member: 'main', kind: 'ArrayBuffer', length } as const;
-  const sections = (seed: number): SectionInput[] => sectionsOf('main', new Map([['sim', new Uint8Array(filled(new ArrayBuffer(length), seed))]])).sections;
+  const sections = (seed: number): SectionInput[] =>
+    sectionsOf('main', new Map([['sim', new Uint8Array(filled(new ArrayBuffer(length), seed))]])).sections;
   const headOf = (digit: string, generation: number): ImageHead => ({
     ...FULL_HEAD,
     image: { ...FULL_HEAD.image, id: digit.repeat(32), generation, parent: null },
@@ -252,7 +261,12 @@ async function paged(): Promise<[string, Uint8Array][]> {
   const whole = await imageOf({ head: headOf('1', 20), sections: sections(50), buffers: [{ ...buffer, chunks: [state.slice()] }] });
   state.set(pattern(PAGE, 51), PAGE);
   state.set(pattern(1000, 52), 4 * PAGE);
-  const first = { ...buffer, map: Uint8Array.of(2, 1, 2, 2, 1), sources: [{ base: 0, buffer: 0, bytes: 3 * PAGE }], chunks: [page(1), page(4)] };
+  const first = {
+    ...buffer,
+    map: Uint8Array.of(2, 1, 2, 2, 1),
+    sources: [{ base: 0, buffer: 0, bytes: 3 * PAGE }],
+    chunks: [page(1), page(4)],
+  };
   const middle = await imageOf({ head: headOf('2', 21), sections: sections(50), buffers: [first], bases: [await pin(whole)] });
   state.set(pattern(PAGE, 53), 2 * PAGE);
   const sources = [

@@ -39,20 +39,27 @@ async function chain(): Promise<Chain> {
   const base = await imageOf({ head: head(BASE, 5), buffers: [{ member: 'main', kind: 'ArrayBuffer', chunks: [state.slice()] }] });
   const first = await recordOf(base);
   const codes = Array.from({ length: PAGES }, (_, i) => (i % 7 === 0 ? 1 : 2));
-  codes.forEach((code, i) => code === 1 && state.set(pattern(Math.min(PAGE, LENGTH - i * PAGE), i + 100), i * PAGE));
+  for (const [i, code] of codes.entries()) if (code === 1) state.set(pattern(Math.min(PAGE, LENGTH - i * PAGE), i + 100), i * PAGE);
   const middle = await imageOf({ head: head(MIDDLE, 6), buffers: [paged(state.slice(), codes, [{ base: 0, buffer: 0 }])], bases: [first] });
   const next = codes.map((code, i) => (i % 50 === 3 ? 0 : i % 11 === 5 || i === PAGES - 1 ? 1 : code === 1 ? 3 : 2));
-  next.forEach((code, i) => {
+  for (const [i, code] of next.entries()) {
     if (code === 0) state.fill(0, i * PAGE, (i + 1) * PAGE);
     if (code === 1) state.set(pattern(Math.min(PAGE, LENGTH - i * PAGE), i + 5000), i * PAGE);
-  });
+  }
   const sources = [
     { base: 0, buffer: 0 },
     { base: 1, buffer: 0 },
   ];
   const bases = [first, await recordOf(middle)];
   const newest = await imageOf({ head: head(ID, 7), buffers: [paged(state, next, sources)], bases });
-  return { state, images: new Map([[BASE, base], [MIDDLE, middle]]), newest }; // prettier-ignore
+  return {
+    state,
+    images: new Map([
+      [BASE, base],
+      [MIDDLE, middle],
+    ]),
+    newest,
+  };
 }
 
 function opener(images: ReadonlyMap<string, Uint8Array>): (base: BaseRecord) => Promise<ByteSource> {
@@ -116,7 +123,15 @@ describe('an image that is stored page by page', () => {
     const { state, images } = await chain();
     const base = await recordOf(images.get(BASE) ?? new Uint8Array());
     const half = Array.from({ length: PAGES }, (_, i) => (i < 300 ? 2 : 3));
-    const twice: Partial<ImageInput> = { buffers: [paged(state, half, [{ base: 0, buffer: 0 }, { base: 0, buffer: 0 }])], bases: [base] }; // prettier-ignore
+    const twice: Partial<ImageInput> = {
+      buffers: [
+        paged(state, half, [
+          { base: 0, buffer: 0 },
+          { base: 0, buffer: 0 },
+        ]),
+      ],
+      bases: [base],
+    };
     await expect(readImage(memorySource(await imageOf(twice)), opener(images))).rejects.toMatchObject({ code: 'ERR_CKPT_IMAGE_CORRUPT' });
     const middle = await recordOf(images.get(MIDDLE) ?? new Uint8Array());
     const all = Array.from({ length: PAGES }, () => 2);

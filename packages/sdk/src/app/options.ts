@@ -9,6 +9,7 @@
 import { resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { z } from 'zod';
+import { parseBytes } from '../base/byte-size.js';
 import { type Duration, parseDuration } from '../base/duration.js';
 import { isId, isImageName } from '../base/ids.js';
 import type { OpenFilesMode } from '../files/audit.js';
@@ -48,6 +49,8 @@ export interface CheckpointerOptions {
   readonly quiesceTimeout?: Duration | undefined;
   /** How long to wait for a live owner of the store; default '90s'. */
   readonly lockWait?: Duration | undefined;
+  /** Most memory for copies of the state's large buffers, as bytes or '512MiB', '1GiB'; default '1GiB'. Buffers beyond it are copied anew each time. */
+  readonly memoryBudget?: number | string | undefined;
   /** Folders in which files may lie whose paths only an image tells; default: the working directory. */
   readonly roots?: readonly string[] | undefined;
   /** Rules for files that libraries open, by a pattern of the path; the first that matches decides. Needs Linux. */
@@ -74,6 +77,8 @@ export interface ResolvedOptions {
   readonly handlerTimeoutMs: number;
   readonly quiesceTimeoutMs: number;
   readonly lockWaitMs: number;
+  /** Bytes. */
+  readonly memoryBudget: number;
   readonly takeOver: boolean;
   /** Absolute. */
   readonly roots: readonly string[];
@@ -132,6 +137,7 @@ const SCHEMA = z.strictObject({
   handlerTimeout: z.unknown().optional(),
   quiesceTimeout: z.unknown().optional(),
   lockWait: z.unknown().optional(),
+  memoryBudget: z.unknown().optional(),
   roots: z.array(text(ROOTS), ROOTS).optional(),
   files: z
     .array(
@@ -166,6 +172,7 @@ export function resolveOptions(options: CheckpointerOptions, env: NodeJS.Process
     handlerTimeoutMs: duration(given.handlerTimeout, 'handlerTimeout', '60s'),
     quiesceTimeoutMs: duration(given.quiesceTimeout, 'quiesceTimeout', '10s'),
     lockWaitMs: duration(given.lockWait, 'lockWait', '90s'),
+    memoryBudget: parseBytes(given.memoryBudget ?? '1GiB', 'openCheckpointer: memoryBudget'),
     takeOver: env['CKPT_TAKE_OVER'] === '1',
     roots: (given.roots ?? ['.']).map((root) => resolve(root)),
     mappedRoots: parseRootsVariable(env[ROOTS_VARIABLE]),

@@ -11,6 +11,7 @@ import { Conductor, type ConductorParts } from '../checkpoint/conductor.js';
 import { Handlers } from '../checkpoint/handlers.js';
 import { KeepAlive } from '../checkpoint/keep-alive.js';
 import type { CheckpointRequest } from '../checkpoint/request.js';
+import { Shadows } from '../checkpoint/shadow.js';
 import { Staging } from '../checkpoint/staging.js';
 import { type FoundRequest, SHARED } from '../checkpoint/thread-protocol.js';
 import type { LineageTip } from '../checkpoint/tip.js';
@@ -39,6 +40,7 @@ interface Rooms {
   readonly files: FileTable;
   readonly untracked: UntrackedFiles;
   readonly background: Background;
+  readonly shadows: Shadows;
   readonly tip: LineageTip;
 }
 
@@ -77,11 +79,13 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     {
       request: (found) => conductor().ask(fromFile(found, background)),
       filesCopied: () => files.release(),
+      returned: (list) => shadows.returned(list),
       pruned: (images) => events.emit('pruned', { images: images.map((image) => image.id) }),
       fenced: () => conductor().end('fenced'),
       warn,
     },
   );
+  const shadows = new Shadows(resolved.memoryBudget);
   const permit = new WritePermit(clock, {
     assertAlive: () => life().assertNotFenced(),
     assertNewest: () => incarnation.assertNewest().catch((error: unknown) => endIfFenced(error, conductor())),
@@ -101,6 +105,7 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     events,
     runClock,
     background,
+    shadows,
     files,
     untracked: makeUntracked(opened, records, files),
     keepAlive: new KeepAlive(clock),
@@ -126,7 +131,7 @@ function makeUntracked(opened: Opened, records: readonly TrackedFileRecord[], ta
 }
 
 function conductorParts({ resolved, ports }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
-  const { events, background, registry, files, untracked } = rooms;
+  const { events, background, registry, files, untracked, shadows } = rooms;
   const staging = new Staging();
   const raise = (): void => {
     Atomics.store(background.shared, SHARED.ATTENTION, 1);
@@ -147,10 +152,14 @@ function conductorParts({ resolved, ports }: Opened, rooms: Rooms, life: () => L
       },
     },
     prepare: () => files.settled(),
-    capture: () => captureMember(MAIN, registry.list(), staging, () => untracked.capture(files.capture())),
-    acknowledged: (captured) => files.committed(captured.files),
+    capture: () => captureMember(MAIN, registry.list(), { staging, shadows }, () => untracked.capture(files.capture())),
+    acknowledged: (captured) => {
+      shadows.committed();
+      files.committed(captured.files);
+    },
     recycle: () => {
       staging.reset();
+      shadows.recycle();
       files.release();
     },
     persist: (job, done) => background.persist(job, done),

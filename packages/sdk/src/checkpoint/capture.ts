@@ -11,22 +11,35 @@ import { encodeMember } from '../codec/codec.js';
 import type { FoundBuffer } from '../codec/contract.js';
 import type { CapturedFiles } from '../files/table.js';
 import type { BufferInput, SectionInput } from '../image/contract.js';
+import { PAGE } from '../image/format.js';
+import { lengthOf } from '../image/writer.js';
 import type { Provider } from '../state/provider.js';
+import { isStaged } from './incremental.js';
+import type { Shadows } from './shadow.js';
 import type { Staging } from './staging.js';
+import type { StagedBuffer } from './thread-protocol.js';
 
 export interface Captured {
   readonly sections: readonly SectionInput[];
-  readonly buffers: readonly BufferInput[];
+  readonly buffers: readonly (BufferInput | StagedBuffer)[];
   readonly files: CapturedFiles;
   /** Bytes of structured and bulk state together. */
   readonly stateBytes: number;
+  /** Those of them that are not known to be in the last acknowledged image. */
+  readonly dirtyBytes: number;
+}
+
+/** Where a capture copies to. */
+export interface CaptureMemory {
+  readonly staging: Staging;
+  readonly shadows: Shadows;
 }
 
 /** @throws CheckpointError ERR_CKPT_PROVIDER, ERR_CKPT_UNSUPPORTED_VALUE, ERR_CKPT_MEMORY */
 export function captureMember(
   member: string,
   providers: readonly Provider[],
-  staging: Staging,
+  memory: CaptureMemory,
   captureFiles: () => CapturedFiles,
 ): Captured {
   const roots = new Map<string, unknown>();
@@ -46,9 +59,10 @@ export function captureMember(
         chunks: [section.bytes],
       };
     });
-    const buffers = stageBuffers(member, encoded.buffers, staging);
+    const buffers = stageBuffers(member, encoded.buffers, memory);
     const files = captureFiles();
-    return { sections, buffers, files, stateBytes: sum(sections) + sum(buffers) };
+    const structured = sections.reduce((total, section) => total + lengthOf(section), 0);
+    return { sections, buffers, files, ...countBytes(structured, buffers) };
   } catch (error) {
     throw asCaptureError(error);
   }
@@ -77,22 +91,27 @@ function captureProvider(provider: Provider): unknown {
   return value;
 }
 
-function stageBuffers(member: string, found: readonly FoundBuffer[], staging: Staging): BufferInput[] {
-  staging.reserve(found.reduce((total, buffer) => total + Math.ceil(buffer.byteLength / 4096) * 4096, 0));
-  return found.map(
-    (buffer): BufferInput => ({
-      member,
-      kind: buffer.kind,
-      ...(buffer.maxByteLength === undefined ? {} : { maxLength: buffer.maxByteLength }),
-      chunks: staging.copy(buffer.memory, 0, buffer.byteLength),
-    }),
-  );
+function stageBuffers(member: string, found: readonly FoundBuffer[], { staging, shadows }: CaptureMemory): (BufferInput | StagedBuffer)[] {
+  shadows.begin();
+  const staged = found.map((buffer) => shadows.stage(buffer));
+  shadows.end();
+  const small = found.filter((_, index) => staged[index] === undefined);
+  staging.reserve(small.reduce((total, buffer) => total + Math.ceil(buffer.byteLength / PAGE) * PAGE, 0));
+  return found.map((buffer, index): BufferInput | StagedBuffer => {
+    const common = { member, kind: buffer.kind, ...(buffer.maxByteLength === undefined ? {} : { maxLength: buffer.maxByteLength }) };
+    const shadow = staged[index];
+    return shadow === undefined ? { ...common, chunks: staging.copy(buffer.memory, 0, buffer.byteLength) } : { ...common, ...shadow };
+  });
 }
 
-function sum(inputs: readonly { readonly chunks: readonly Uint8Array[] }[]): number {
-  let total = 0;
-  for (const input of inputs) for (const chunk of input.chunks) total += chunk.byteLength;
-  return total;
+function countBytes(structured: number, buffers: readonly (BufferInput | StagedBuffer)[]): Pick<Captured, 'stateBytes' | 'dirtyBytes'> {
+  let [stateBytes, dirtyBytes] = [structured, structured];
+  for (const buffer of buffers) {
+    const length = lengthOf(buffer);
+    stateBytes += length;
+    dirtyBytes += isStaged(buffer) ? Math.min(length, buffer.dirty.reduce((sum, page) => sum + page, 0) * PAGE) : length;
+  }
+  return { stateBytes, dirtyBytes };
 }
 
 /** Running out of memory shows as a RangeError of an allocation; everything else is passed on with its phase. */

@@ -183,7 +183,7 @@ export class Flight {
       image: tip.committed(head, stored.path),
       reason: this.#facts.reason,
       times: { quiesceMs: this.#quiesceMs, ...pause, persistMs: stored.persistMs, totalMs: clock.monotonic() - this.#batch.since },
-      bytes: { state: captured.stateBytes, dirty: captured.stateBytes, stored: stored.size },
+      bytes: { state: captured.stateBytes, dirty: captured.dirtyBytes, stored: stored.size },
     };
     this.#over = true;
     acknowledged(captured);

@@ -19,9 +19,9 @@ export interface BaseCandidate {
   readonly size: number;
 }
 
-export function chooseBases(candidates: readonly BaseCandidate[], spare: number): BaseRecord[] {
+export function chooseBases(candidates: readonly BaseCandidate[], spare: number, mostBases: number = MAX_BASES): BaseRecord[] {
   const usable = candidates.filter(({ live, size }) => size > 0 && live * LEAST_SHARE >= size);
-  const most = usable.sort((a, b) => b.live - a.live).slice(0, MAX_BASES);
+  const most = usable.sort((a, b) => b.live - a.live).slice(0, mostBases);
   const chosen: BaseRecord[] = [];
   let waste = 0;
   for (const { record, live, size } of most.sort((a, b) => (a.size - a.live) / a.live - (b.size - b.live) / b.live)) {

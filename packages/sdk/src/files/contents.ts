@@ -35,6 +35,8 @@ export interface FilesToKeep {
   readonly parent: ImageRef | null;
   /** Bytes of everything else in the image. */
   readonly otherBytes: number;
+  /** How many bases the image may have for contents. */
+  readonly mostBases: number;
   /** The content of every file that is changed in place is copied: its handle may write on. Not called when there is none. */
   readonly copied: () => void;
 }
@@ -74,7 +76,7 @@ export class Contents {
 
   /** @throws CheckpointError ERR_CKPT_IMAGE_CORRUPT when the content of a carried file is nowhere; what a lease rejects with */
   async prepare(keep: FilesToKeep): Promise<KeptFiles> {
-    const { secured, carried, parent, otherBytes, copied } = keep;
+    const { secured, carried, parent, copied } = keep;
     const captured = secured.filter(({ record }) => keepsContent(record)).sort((a, b) => order(a.record) - order(b.record));
     const recorded = carried.filter(({ contents }) => contents !== undefined);
     const last = captured.length + recorded.length > 0 ? await this.#previous(parent) : undefined;
@@ -82,7 +84,7 @@ export class Contents {
       ...captured.map((file): Wanted => this.#wanted(file, last)),
       ...recorded.map((file): Wanted => ({ file, old: carriedSections(file, last), live: undefined })),
     ];
-    const leased = await this.#leaseBases(wanted, otherBytes);
+    const leased = await this.#leaseBases(wanted, keep);
     const bases = leased.map(({ base }) => base);
     const reuse = reuseOf(bases);
     const records = secured.map(({ record }) => (keepsContent(record) ? { ...record, contents: contentsName(record.name) } : record));
@@ -119,7 +121,7 @@ export class Contents {
   }
 
   /** Invariant 1. A base that is gone by now is none. */
-  async #leaseBases(wanted: readonly Wanted[], otherBytes: number): Promise<LeasedBase[]> {
+  async #leaseBases(wanted: readonly Wanted[], { otherBytes, mostBases }: FilesToKeep): Promise<LeasedBase[]> {
     const live = new Map<string, { readonly record: BaseRecord; bytes: number }>();
     for (const { image, length } of wanted.flatMap(({ old }) => old).flatMap(({ extents }) => extents)) {
       if (image === undefined) continue;
@@ -133,7 +135,7 @@ export class Contents {
       size: await baseSize(this.#store, record),
     }));
     const spare = wanted.reduce((sum, { file }) => sum + file.size, otherBytes);
-    const chosen = chooseBases(await Promise.all(candidates), spare);
+    const chosen = chooseBases(await Promise.all(candidates), spare, mostBases);
     const outcomes = await Promise.allSettled(chosen.map((base) => this.#lease(base)));
     const leased = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? (outcome.value ?? []) : []));
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');

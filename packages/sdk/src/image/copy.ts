@@ -49,7 +49,10 @@ export async function copyImage(source: ByteSource, openBase: OpenBase, expect?:
     sections: sections.map(({ length, extents, ...section }, i): StreamedSection => ({ ...section, chunks: parts(i) })),
     buffers: buffers.map(({ extents, pages, ...buffer }, i): StreamedBuffer => {
       const own = holdings.filter(({ record }) => record === sections.length + i);
-      return { ...buffer, chunks: pages === undefined ? parts(sections.length + i) : pageParts(own, buffer.length, source.label, sourceOf) };
+      return {
+        ...buffer,
+        chunks: pages === undefined ? parts(sections.length + i) : pageParts(own, buffer.length, source.label, sourceOf),
+      };
     }),
   };
   return { manifest, manifestHash, input, close: () => bases.close() };

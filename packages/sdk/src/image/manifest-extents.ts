@@ -33,7 +33,8 @@ function paged(fields: Fields, length: number, bases: number): { extents: Extent
   const map = ownExtents(inner, 'map');
   const sources = inner.list('sources').map((item): PageSource => {
     const [base, index, bytes] = Array.isArray(item) && item.length === 3 ? item : [];
-    if (!isCount(base) || base >= bases || !isCount(index) || !isCount(bytes) || bytes === 0) throw inner.wrong('sources', 'a list of sources');
+    if (!isCount(base) || base >= bases || !isCount(index) || !isCount(bytes) || bytes === 0)
+      throw inner.wrong('sources', 'a list of sources');
     return { base, buffer: index, bytes };
   });
   if (sources.length > MAX_BASES) throw inner.wrong('sources', `at most ${MAX_BASES} sources`);

@@ -150,7 +150,6 @@ function section(fields: Fields, bases: number, buffers: readonly BufferRecord[]
   };
 }
 
-
 function refuseTwice(manifest: Manifest, fail: (found: string) => Error): void {
   const { image, members, sections, buffers, files, bases } = manifest;
   const lists: readonly (readonly [string, readonly string[]])[] = [

@@ -18,7 +18,11 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
     plain({
       ...manifest,
       sections: manifest.sections.map((section) => ({ ...section, extents: section.extents.map(extentList) })),
-      buffers: manifest.buffers.map(({ pages, ...buffer }) => ({ ...buffer, extents: buffer.extents.map(extentList), pages: pagesMap(pages) })),
+      buffers: manifest.buffers.map(({ pages, ...buffer }) => ({
+        ...buffer,
+        extents: buffer.extents.map(extentList),
+        pages: pagesMap(pages),
+      })),
       bases: manifest.bases.map((base) => ({ ...base, manifestHash: Buffer.from(base.manifestHash, 'hex') })),
     }),
   );

@@ -45,7 +45,11 @@ export async function readPageMap(record: BufferRecord, source: ByteSource, name
   const stated = [bytesOf(extents), ...pages.sources.map(({ bytes }) => bytes)];
   for (const [code, bytes] of found.entries()) {
     if (code !== ZERO_PAGE && bytes !== (stated[code - OWN_PAGE] ?? 0))
-      throw corrupt(source.label, name, `its page map gives ${bytes} bytes to source ${code}, its manifest ${stated[code - OWN_PAGE] ?? 'none'}`);
+      throw corrupt(
+        source.label,
+        name,
+        `its page map gives ${bytes} bytes to source ${code}, its manifest ${stated[code - OWN_PAGE] ?? 'none'}`,
+      );
   }
   return map;
 }

@@ -10,7 +10,7 @@ import type { BufferRecord, Extent } from './contract.js';
 import { corrupt } from './damage.js';
 import { PAGE } from './format.js';
 import { OWN_PAGE, pageLength } from './page-map.js';
-import { type Copy, type Piece, PIECE_BYTES } from './pieces.js';
+import { type Copy, PIECE_BYTES, type Piece } from './pieces.js';
 
 /** A buffer whose map has been read. */
 export interface PagedRecord {

@@ -15,7 +15,7 @@ import type { BufferRecord, ByteSource, ImageContents, ImageRef, Manifest, OpenB
 import { corrupt } from './damage.js';
 import { isZero } from './integrity.js';
 import { type OpenedImage, openImage } from './open.js';
-import { pagePieces, type Holding } from './page-pieces.js';
+import { type Holding, pagePieces } from './page-pieces.js';
 import { findHoldings, readPaged } from './paged.js';
 import { damagedExtent, isWhole, type Piece, piecesOf, readPieces, Scratch } from './pieces.js';
 
