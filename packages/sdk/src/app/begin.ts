@@ -16,6 +16,7 @@ import type { ProviderRegistry } from '../state/registry.js';
 import type { SignalTrigger } from '../triggers/signals.js';
 import type { Events, StartResult } from './events.js';
 import { locator, sourceOf } from './lineage-facts.js';
+import type { Members } from './members.js';
 import type { Opened } from './opened.js';
 
 interface Beginning {
@@ -28,14 +29,16 @@ interface Beginning {
   readonly untracked: UntrackedFiles;
   readonly signals: SignalTrigger;
   readonly tip: LineageTip;
+  readonly members: Members;
 }
 
 export async function begin(opened: Opened, rooms: Beginning): Promise<StartResult> {
-  const { events, registry, handlers, keepAlive, runClock, signals } = rooms;
+  const { events, registry, handlers, keepAlive, runClock, signals, members } = rooms;
   const { selection, incarnation, resolved, ports, blame } = opened;
   const head = selection.kind === 'image' ? selection.contents.manifest : undefined;
   const image = selection.kind === 'image' && head !== undefined ? imageInfo(head, selection.entry.path) : undefined;
   runClock.start(head?.image.clockMs ?? 0);
+  members.plan();
   await applyRestart({
     clock: ports.clock,
     keepAlive,
@@ -47,6 +50,10 @@ export async function begin(opened: Opened, rooms: Beginning): Promise<StartResu
     timeoutMs: resolved.handlerTimeoutMs,
     blame,
     files: image?.finished === true ? undefined : await prepareFiles(opened, rooms),
+    members: {
+      launch: image?.finished === true ? async () => members.set.stayFinished() : () => members.launch(),
+      terminate: () => members.set.terminate(),
+    },
   });
   // A tool may send any signal recorded here, so those that also mean an exit are left out.
   const asking = signals.names.filter((name) => resolved.signals[name] === 'checkpoint');

@@ -30,6 +30,7 @@ import type { Pacing } from '../triggers/pacing.js';
 import type { SignalTrigger } from '../triggers/signals.js';
 import type { CheckpointOptions } from './arguments.js';
 import type { Events, StartResult } from './events.js';
+import type { Members } from './members.js';
 import { standWhile } from './stand-while.js';
 
 /** How often request files are looked for while a synchronous loop runs, ms. */
@@ -45,6 +46,7 @@ export interface LifeParts {
   readonly conductor: Conductor;
   readonly background: Background;
   readonly files: FileTable;
+  readonly members: Members;
   readonly signals: SignalTrigger;
   readonly incarnation: Incarnation;
   /** Plans, seals and applies. */
@@ -99,6 +101,9 @@ export class Life {
   get keepAlive(): KeepAlive {
     return this.#parts.keepAlive;
   }
+  get members(): Members {
+    return this.#parts.members;
+  }
   get conductor(): Conductor {
     return this.#parts.conductor;
   }
@@ -134,6 +139,26 @@ export class Life {
     if (this.#stage === 'registering' || this.#stage === 'starting') {
       throw new CheckpointError('ERR_CKPT_PHASE', `${call}: called before start(); await ckpt.start() first`, { phase: 'request' });
     }
+  }
+
+  /** A safepoint that lasts while `work` is pending. */
+  async safe<T>(task: string, place: Place, work: PromiseLike<T> | T): Promise<T> {
+    this.assertAtSafepoint('safe()');
+    const { gate } = this.conductor;
+    gate.arrive(task, place, 'safe');
+    this.alert();
+    try {
+      return await this.keepAlive.during(Promise.resolve(work));
+    } finally {
+      await gate.leave(task, 'safe');
+      this.calm();
+      this.assertNotFenced();
+    }
+  }
+
+  /** @throws CheckpointError unless the program registers or runs */
+  assertOpen(call: string): void {
+    this.#assertNotEnded(call);
   }
 
   /** @throws CheckpointError ERR_CKPT_REENTRANT inside a handler or a capture function */
@@ -194,6 +219,7 @@ export class Life {
       if (result.finished) this.#startFinished();
       else this.#pacing = this.#parts.startPacing();
       this.conductor.start();
+      this.members.set.go();
       this.turned();
       return result;
     } catch (error) {

@@ -5,6 +5,7 @@
  * 1. Requests that arrive while things are being wired wait in the conductor until start().
  */
 import { isCheckpointError } from '../base/errors.js';
+import { callPlace } from '../base/place.js';
 import { Background } from '../checkpoint/background.js';
 import { captureMember } from '../checkpoint/capture.js';
 import { Conductor, type ConductorParts } from '../checkpoint/conductor.js';
@@ -18,6 +19,7 @@ import type { TrackedFileRecord } from '../files/contract.js';
 import { FileTable } from '../files/table.js';
 import { declarable, UntrackedFiles } from '../files/untracked.js';
 import { WritePermit } from '../files/write-permit.js';
+import type { Sections } from '../restart/sections.js';
 import { RunClock } from '../state/clock.js';
 import { ProviderRegistry } from '../state/registry.js';
 import { Pacing } from '../triggers/pacing.js';
@@ -27,6 +29,7 @@ import { begin } from './begin.js';
 import { Events } from './events.js';
 import { Life } from './life.js';
 import { locator, makeTip, recordedFiles } from './lineage-facts.js';
+import { Members, SET_KINDS } from './members.js';
 import { MAIN, type Opened } from './opened.js';
 
 /** The rooms of one incarnation, before they know each other. */
@@ -40,6 +43,7 @@ interface Rooms {
   readonly untracked: UntrackedFiles;
   readonly background: Background;
   readonly tip: LineageTip;
+  readonly members: Members;
 }
 
 export function wire(opened: Opened): Life {
@@ -87,6 +91,8 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     assertNewest: () => incarnation.assertNewest().catch((error: unknown) => endIfFenced(error, conductor())),
     assertNewestSync: () => background.assertNewestSync(clock),
   });
+  const keepAlive = new KeepAlive(clock);
+  const members = makeMembers(opened, background, keepAlive, conductor, life);
   const records = recordedFiles(selection);
   const files: FileTable = new FileTable(MAIN, declarable(records), {
     clock,
@@ -103,11 +109,47 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     background,
     files,
     untracked: makeUntracked(opened, records, files),
-    keepAlive: new KeepAlive(clock),
+    keepAlive,
     handlers: new Handlers(clock, resolved.handlerTimeoutMs),
-    registry: new ProviderRegistry(selection.kind === 'image' ? selection.sections : new Map()),
-    tip: makeTip(opened, runClock),
+    registry: new ProviderRegistry(new Map([...sectionsOf(opened)].filter(([, { kind }]) => !SET_KINDS.has(kind)))),
+    tip: makeTip(opened, runClock, () => members.set.records()),
+    members,
   };
+}
+
+function sectionsOf({ selection }: Opened): Sections {
+  return selection.kind === 'image' ? selection.sections : new Map();
+}
+
+function makeMembers(opened: Opened, background: Background, keepAlive: KeepAlive, conductor: () => Conductor, life: () => Life): Members {
+  const { resolved, ports, incarnation, selection, warn, blame } = opened;
+  return new Members({
+    clock: ports.clock,
+    onMemberError: resolved.onMemberError,
+    handlerTimeoutMs: resolved.handlerTimeoutMs,
+    incarnation: incarnation.epoch,
+    contents: selection.kind === 'image' ? selection.contents : undefined,
+    sections: sectionsOf(opened),
+    hooks: {
+      whenGoingOn: (take) => conductor().gate.whenGoingOn(MAIN, take),
+      during: (work) => keepAlive.during(work),
+      safe: (work) => life().safe(MAIN, callPlace(), work),
+      receiving: () => {},
+      hurried: () => conductor().phase.at === 'quiescing',
+    },
+    set: {
+      advanced: () => conductor().advance(),
+      failed: (error) => conductor().cancel(error),
+      launched: ({ memory }) => {
+        background.tick(memory);
+        conductor().joined();
+      },
+      log: warn,
+    },
+    blame: async (why) => {
+      if (selection.kind === 'image') await blame(selection.entry, why);
+    },
+  });
 }
 
 function makeUntracked(opened: Opened, records: readonly TrackedFileRecord[], table: FileTable): UntrackedFiles {
@@ -126,7 +168,7 @@ function makeUntracked(opened: Opened, records: readonly TrackedFileRecord[], ta
 }
 
 function conductorParts({ resolved, ports }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
-  const { events, background, registry, files, untracked } = rooms;
+  const { events, background, registry, files, untracked, members } = rooms;
   const staging = new Staging();
   const raise = (): void => {
     Atomics.store(background.shared, SHARED.ATTENTION, 1);
@@ -134,6 +176,7 @@ function conductorParts({ resolved, ports }: Opened, rooms: Rooms, life: () => L
   return {
     ...rooms,
     clock: ports.clock,
+    members: members.set,
     waitingMs: resolved.quiesceTimeoutMs,
     events: {
       requested: (facts) => events.emit('requested', facts),
@@ -146,11 +189,15 @@ function conductorParts({ resolved, ports }: Opened, rooms: Rooms, life: () => L
         events.emit('failed', facts);
       },
     },
-    prepare: () => files.settled(),
-    capture: () => captureMember(MAIN, registry.list(), staging, () => untracked.capture(files.capture())),
+    prepare: ({ reason, name }) => both(files.settled(), members.set.prepare(reason, name)),
+    capture: () =>
+      members.merge(
+        captureMember(MAIN, [...registry.list(), ...members.providers()], staging, () => untracked.capture(files.capture())),
+      ),
     acknowledged: (captured) => files.committed(captured.files),
     recycle: () => {
       staging.reset();
+      members.set.recycle();
       files.release();
     },
     persist: (job, done) => background.persist(job, done),
@@ -162,11 +209,17 @@ function conductorParts({ resolved, ports }: Opened, rooms: Rooms, life: () => L
       process.exit(code);
     },
     attention: raise,
-    ended: () => {
+    ended: (why) => {
+      members.end(why);
       life().ended();
       raise();
     },
   };
+}
+
+function both(one: Promise<void> | undefined, other: Promise<void> | undefined): Promise<void> | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return Promise.all([one, other]).then(() => undefined);
 }
 
 /** Whoever finds out first that this life is fenced ends it, so that its safepoints throw too. */

@@ -22,16 +22,21 @@ export interface Captured {
   readonly stateBytes: number;
 }
 
-/** @throws CheckpointError ERR_CKPT_PROVIDER, ERR_CKPT_UNSUPPORTED_VALUE, ERR_CKPT_MEMORY */
+/**
+ * @param foreign memory that belongs to somebody else's part of the image: state that holds it is refused
+ * @throws CheckpointError ERR_CKPT_PROVIDER, ERR_CKPT_UNSUPPORTED_VALUE, ERR_CKPT_MEMORY
+ */
 export function captureMember(
   member: string,
   providers: readonly Provider[],
   staging: Staging,
   captureFiles: () => CapturedFiles,
+  foreign: readonly SharedArrayBuffer[] = [],
 ): Captured {
   const roots = new Map<string, unknown>();
   for (const provider of providers) roots.set(provider.name, captureProvider(provider));
   try {
+    refuseForeign(member, roots, foreign);
     const encoded = encodeMember(roots);
     const byName = new Map(providers.map((provider) => [provider.name, provider]));
     const sections = encoded.sections.map((section): SectionInput => {
@@ -52,6 +57,22 @@ export function captureMember(
   } catch (error) {
     throw asCaptureError(error);
   }
+}
+
+/** Small memory shows only when it is met twice, so it is made a root of its own here; nothing is copied. */
+function refuseForeign(member: string, roots: ReadonlyMap<string, unknown>, foreign: readonly SharedArrayBuffer[]): void {
+  if (foreign.length === 0) return;
+  const { sections, buffers } = encodeMember(new Map([...roots, ['ckpt:foreign', foreign]]));
+  const found = sections.find(({ name, buffers: used }) => {
+    return name !== 'ckpt:foreign' && used.some((index) => foreign.some((memory) => memory === buffers[index]?.memory));
+  });
+  if (found === undefined) return;
+  throw new CheckpointError(
+    'ERR_CKPT_UNSUPPORTED_VALUE',
+    `state of ${found.name} in member '${member}': it holds shared memory of the set, which is captured once, with the program; ` +
+      'keep views on it outside of the registered state, and ask for it with shared(name)',
+    { member, provider: found.name, phase: 'capture' },
+  );
 }
 
 function captureProvider(provider: Provider): unknown {

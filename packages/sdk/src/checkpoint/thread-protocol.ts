@@ -58,6 +58,8 @@ export type ToThread =
   | { readonly type: 'persist'; readonly job: PersistJob }
   | { readonly type: 'settle'; readonly request: FoundRequest; readonly answer: string }
   | { readonly type: 'poll'; readonly everyMs: number }
+  /** Tells the safepoints of a member, too, to let their event loop turn. */
+  | { readonly type: 'tick'; readonly memory: SharedArrayBuffer }
   /** Answered at once by `newest`, also while a job is under way: the program stands and waits. */
   | { readonly type: 'assert-newest' }
   | { readonly type: 'stop' };

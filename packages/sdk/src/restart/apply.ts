@@ -30,6 +30,13 @@ export interface ApplyParts {
   readonly blame: (image: ImageRef, why: string) => Promise<void>;
   /** Undefined for a start from a finished image, which leaves files alone. */
   readonly files: FilesAtStart | undefined;
+  readonly members: MembersAtStart;
+}
+
+/** Members are started once files are put back, and ended when the start fails. */
+export interface MembersAtStart {
+  readonly launch: () => Promise<void>;
+  readonly terminate: () => Promise<void>;
 }
 
 /** @throws CheckpointError ERR_CKPT_UNCLAIMED before, ERR_CKPT_RESTORE, _TIMEOUT, _HANDLER after the seal (undone) */
@@ -42,6 +49,7 @@ export async function applyRestart(parts: ApplyParts): Promise<void> {
   );
   try {
     await parts.files?.apply();
+    await parts.members.launch();
     await restoreState(parts);
     await parts.files?.done();
   } catch (error) {
@@ -58,8 +66,9 @@ async function restoreState(parts: ApplyParts): Promise<void> {
 }
 
 /** Marks the epoch as void even when the files cannot be put back: the next start goes on with their journal. */
-async function undo({ files, incarnation }: ApplyParts): Promise<void> {
+async function undo({ files, members, incarnation }: ApplyParts): Promise<void> {
   try {
+    await members.terminate();
     await files?.undo();
   } finally {
     await incarnation.void();

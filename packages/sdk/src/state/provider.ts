@@ -6,7 +6,7 @@
  * 2. `restore` is called at most once, only with a section of the image, during start().
  */
 
-export type ProviderKind = 'state' | 'provide' | 'random';
+export type ProviderKind = 'state' | 'provide' | 'random' | 'channels' | 'shared';
 
 export interface Provider {
   readonly name: string;

@@ -1,0 +1,225 @@
+/**
+ * The life of a worker member inside its thread: registering → starting → running → finished.
+ *
+ * Invariants
+ * 1. Registration belongs to `registering`, safepoints to `running`; every other order is ERR_CKPT_PHASE.
+ * 2. A failure before the start is over is told to the program, which then fails its own start.
+ * 3. Shared memory belongs to the set: a member's own state cannot hold it (ERR_CKPT_UNSUPPORTED_VALUE).
+ */
+import { packError } from '../base/error-transfer.js';
+import { CheckpointError, messageOf } from '../base/errors.js';
+import type { Place } from '../base/place.js';
+import { systemClock } from '../base/system-ports.js';
+import { captureMember } from '../checkpoint/capture.js';
+import { endedError } from '../checkpoint/conductor.js';
+import { Handlers } from '../checkpoint/handlers.js';
+import { KeepAlive } from '../checkpoint/keep-alive.js';
+import { Staging } from '../checkpoint/staging.js';
+import { decodeSection } from '../codec/codec.js';
+import { MemberAgent, transferable } from '../members/agent.js';
+import { ChannelTable } from '../members/channel-table.js';
+import { type CapturedMember, type HandedState, MEMBER_SHARED, slotsOf, stepOf, type Welcome } from '../members/protocol.js';
+import type { Provider } from '../state/provider.js';
+import { ProviderRegistry, type RestoredSection } from '../state/registry.js';
+
+/** What start() of a member resolves with. */
+export interface MemberStart {
+  readonly restarted: boolean;
+  /** This member had called finish() before the image was taken. */
+  readonly finished: boolean;
+  readonly incarnation: number;
+}
+
+const CHANNELS = 'ckpt:channels';
+
+export class MemberLife {
+  readonly name: string;
+  readonly shared: Int32Array;
+  readonly step: Float64Array;
+  readonly registry: ProviderRegistry;
+  readonly handlers: Handlers;
+  readonly channels: ChannelTable;
+  readonly #welcome: Welcome;
+  readonly #agent: MemberAgent;
+  readonly #keepAlive = new KeepAlive(systemClock);
+  readonly #staging = new Staging();
+  readonly #memories: ReadonlyMap<string, SharedArrayBuffer>;
+  #stage: 'registering' | 'starting' | 'running' | 'finished' = 'registering';
+
+  constructor(welcome: Welcome) {
+    this.#welcome = welcome;
+    this.name = welcome.name;
+    this.shared = slotsOf(welcome.attention);
+    this.step = stepOf(welcome.attention);
+    this.#memories = new Map(welcome.shared);
+    this.handlers = new Handlers(systemClock, welcome.handlerTimeoutMs);
+    this.#agent = this.#makeAgent();
+    this.channels = new ChannelTable(
+      this.name,
+      {
+        whenGoingOn: (take) => this.#agent.whenGoingOn(take),
+        during: (work) => this.#keepAlive.during(work),
+        safe: (work) => this.safe(work, '(iteration of a channel)'),
+        receiving: (change) => Atomics.add(this.shared, MEMBER_SHARED.RECEIVING, change),
+        hurried: () => this.#agent.hurried,
+      },
+      (key) => this.#agent.post({ type: 'channel', key }),
+    );
+    const sections = this.#decode(welcome.source);
+    this.channels.restore(sections.get(CHANNELS)?.value);
+    sections.delete(CHANNELS);
+    this.registry = new ProviderRegistry(sections);
+  }
+
+  /** Tells the program that this member cannot begin. */
+  failed(error: unknown): void {
+    this.#agent.post({ type: 'failed-start', error: packError(error) });
+  }
+
+  assertRegistering(call: string): void {
+    if (this.#stage === 'registering') return;
+    throw new CheckpointError('ERR_CKPT_PHASE', `${call}: registration ends with start(); move the call before it`, { phase: 'register' });
+  }
+
+  /** @throws CheckpointError ERR_CKPT_PHASE, ERR_CKPT_FENCED, ERR_CKPT_REENTRANT */
+  assertRunning(call: string): void {
+    const inside = this.handlers.inside();
+    if (inside !== undefined)
+      throw new CheckpointError('ERR_CKPT_REENTRANT', `${call}: called inside ${inside}, which is part of a checkpoint itself`, { phase: 'handlers' });
+    if (this.#agent.ended === 'fenced') throw endedError('fenced', call);
+    if (this.#stage === 'running' || (this.#stage === 'finished' && call === 'finish()')) return;
+    const why = this.#stage === 'finished' ? 'called after finish()' : 'called before start(); await ckpt.start() first';
+    throw new CheckpointError('ERR_CKPT_PHASE', `${call}: ${why}`, { phase: 'request' });
+  }
+
+  sharedMemory(name: string, byteLength: number | undefined): SharedArrayBuffer {
+    const memory = this.#memories.get(name);
+    if (memory !== undefined && (byteLength === undefined || memory.byteLength === byteLength)) return memory;
+    const found = memory === undefined ? 'the program has made none of that name' : `it has ${memory.byteLength} bytes`;
+    throw new CheckpointError(
+      'ERR_CKPT_MEMBER',
+      `shared('${name}') in member '${this.name}': ${found}; call shared('${name}', bytes) in the program, before its start()`,
+      { member: this.name, phase: 'register' },
+    );
+  }
+
+  async start(): Promise<MemberStart> {
+    this.assertRegistering('start()');
+    this.#stage = 'starting';
+    this.registry.close();
+    const { source, incarnation } = this.#welcome;
+    try {
+      await this.#keepAlive.during(this.#restore());
+    } catch (error) {
+      this.failed(error);
+      throw error;
+    }
+    if (source?.finished === true) {
+      // What it has left is what it was started with; the program asks it nothing any more.
+      this.#stage = 'finished';
+      this.#agent.post({ type: 'started' });
+      this.#postFinal();
+      return { restarted: true, finished: true, incarnation };
+    }
+    await this.#agent.go();
+    this.#stage = 'running';
+    this.#agent.look(undefined);
+    return { restarted: source !== undefined, finished: false, incarnation };
+  }
+
+  async safepoint(step: number | undefined, place: Place): Promise<void> {
+    if (this.#agent.look(step)) await this.#agent.stand(step, place);
+    else await new Promise((resolve) => setImmediate(resolve));
+    if (this.#agent.ended === 'fenced') throw endedError('fenced', 'safepoint()');
+  }
+
+  safepointSync(step: number | undefined, place: Place): void {
+    if (this.#agent.look(step)) this.#agent.standSync(step, place);
+    if (this.#agent.ended === 'fenced') throw endedError('fenced', 'safepointSync()');
+  }
+
+  safe<T>(work: PromiseLike<T> | T, place: Place): Promise<T> {
+    return this.#agent.safe(work, place);
+  }
+
+  async finish(place: Place): Promise<void> {
+    if (this.#stage === 'finished') return;
+    // What has not been sent would end with this thread.
+    await this.#agent.safe(this.#allSent(), place);
+    this.#stage = 'finished';
+    this.#postFinal();
+  }
+
+  async #allSent(): Promise<void> {
+    while (this.channels.unsent > 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  #postFinal(): void {
+    const captured = this.#capture(new Staging());
+    this.#agent.post({ type: 'finished', captured, sent: this.channels.sent() }, transferable(captured));
+  }
+
+  #makeAgent(): MemberAgent {
+    return new MemberAgent({
+      port: this.#welcome.port,
+      shared: this.shared,
+      channels: () => this.channels,
+      handlers: (kind, reason, name) => this.handlers.run(kind, { reason, name, image: undefined }),
+      handlersSync: (kind, reason, name) => this.handlers.runSync(kind, { reason, name, image: undefined }),
+      capture: () => this.handlers.guard('a capture function', () => this.#capture(this.#staging)),
+      recycle: () => this.#staging.reset(),
+      during: (work) => this.#keepAlive.during(work),
+    });
+  }
+
+  #capture(staging: Staging): CapturedMember {
+    const channels = this.channels.capture();
+    const own: Provider[] =
+      channels === undefined ? [] : [{ name: CHANNELS, kind: 'channels', version: 1, place: 'ckpt', capture: () => channels }];
+    const memories = [...this.#memories.values()];
+    const { sections, buffers, stateBytes } = captureMember(
+      this.name,
+      [...this.registry.list(), ...own],
+      staging,
+      () => ({ open: [], carried: [] }),
+      memories,
+    );
+    return { sections, buffers, stateBytes };
+  }
+
+  #decode(source: HandedState | undefined): Map<string, RestoredSection> {
+    const buffers: ArrayBufferLike[] = [];
+    for (const [index, memory] of source?.buffers ?? []) buffers[index] = memory;
+    const sections = new Map<string, RestoredSection>();
+    for (const { name, kind, version, encoding, bytes } of source?.sections ?? [])
+      sections.set(name, { name, kind, version, value: decodeSection(encoding, bytes, buffers, name) });
+    return sections;
+  }
+
+  async #restore(): Promise<void> {
+    const [unclaimed] = this.registry.unclaimed();
+    if (unclaimed !== undefined) {
+      throw new CheckpointError(
+        'ERR_CKPT_UNCLAIMED',
+        `start() of member '${this.name}': the image holds '${unclaimed}', which no provider of the member claims; register it before start()`,
+        { member: this.name, provider: unclaimed, phase: 'apply' },
+      );
+    }
+    if (this.#welcome.source === undefined) return;
+    for (const provider of this.registry.list()) {
+      const section = this.registry.section(provider.name);
+      if (section === undefined || provider.restore === undefined) continue;
+      try {
+        await provider.restore(section.value);
+      } catch (error) {
+        throw new CheckpointError('ERR_CKPT_RESTORE', `restoring '${provider.name}' of member '${this.name}': its restore function threw: ${messageOf(error)}`, {
+          member: this.name,
+          provider: provider.name,
+          phase: 'apply',
+          cause: error,
+        });
+      }
+    }
+    await this.handlers.run('atRestart', { reason: 'restart', name: undefined, image: undefined });
+  }
+}
