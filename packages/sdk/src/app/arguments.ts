@@ -52,7 +52,9 @@ export function assertWorkerArguments(name: unknown, program: unknown, options: 
       `worker(name, program): expected a name of 1 to 64 of A-Z a-z 0-9 _ . - other than main, got ${JSON.stringify(name) ?? String(name)}`,
     );
   if (!(program instanceof URL) && (typeof program !== 'string' || !URL.canParse(program)))
-    throw new TypeError(`worker('${name}', program): expected a file URL, such as new URL('./solver.js', import.meta.url), got ${String(program)}`);
+    throw new TypeError(
+      `worker('${name}', program): expected a file URL, such as new URL('./solver.js', import.meta.url), got ${String(program)}`,
+    );
   assertKnown(`worker('${name}', program, options)`, options, ['workerData']);
 }
 

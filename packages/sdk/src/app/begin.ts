@@ -51,8 +51,8 @@ export async function begin(opened: Opened, rooms: Beginning): Promise<StartResu
     blame,
     files: image?.finished === true ? undefined : await prepareFiles(opened, rooms),
     members: {
-      launch: image?.finished === true ? async () => members.set.stayFinished() : () => members.launch(),
-      terminate: () => members.set.terminate(),
+      launch: image?.finished === true ? async () => members.set.roster.stayFinished() : () => members.launch(),
+      terminate: () => members.set.roster.terminate(),
     },
   });
   // A tool may send any signal recorded here, so those that also mean an exit are left out.

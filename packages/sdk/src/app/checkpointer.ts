@@ -30,6 +30,7 @@ import {
 import type { EventName, Listener, StartResult } from './events.js';
 import type { Life } from './life.js';
 import type { OnMember, WorkerOptions } from './members.js';
+import { safely } from './safely.js';
 
 /** Run time of the program, summed over its incarnations; it stands while the program is down. */
 export interface ProgramClock {
@@ -118,15 +119,19 @@ export class Checkpointer {
    */
   worker(name: string, program: URL | string, options: WorkerOptions = {}): MemberHandle {
     assertWorkerArguments(name, program, options);
-    this.#life.assertOpen(`worker('${name}')`);
+    this.#life.assertNotEnded(`worker('${name}')`);
     return this.#life.members.worker(name, program, options);
   }
 
   /** The handle of a member. @throws CheckpointError ERR_CKPT_MEMBER when there is none of that name */
   member(name: string): MemberHandle {
-    const handle = this.#life.members.set.handle(name);
+    const handle = this.#life.members.set.roster.get(name);
     if (handle === undefined)
-      throw new CheckpointError('ERR_CKPT_MEMBER', `member('${name}'): there is no member of that name; declare it with worker('${name}', …)`, { member: name });
+      throw new CheckpointError(
+        'ERR_CKPT_MEMBER',
+        `member('${name}'): there is no member of that name; declare it with worker('${name}', …)`,
+        { member: name },
+      );
     return handle;
   }
 
@@ -135,7 +140,7 @@ export class Checkpointer {
    * @throws TypeError
    */
   channel<T = unknown>(name: string, peer: string): Channel<T> {
-    this.#life.assertOpen(`channel('${name}')`);
+    this.#life.assertNotEnded(`channel('${name}')`);
     return this.#life.members.channel(name, peer) as Channel<T>; // what the peer sends is agreed between the two programs
   }
 
@@ -211,7 +216,7 @@ export class Checkpointer {
 
   /** A safepoint that lasts while `work` is pending. After a restart `work` is done again. */
   async safe<T>(work: PromiseLike<T> | T): Promise<T> {
-    return await this.#life.safe(MAIN, callPlace(), work);
+    return await safely(this.#life, MAIN, callPlace(), work);
   }
 
   /**

@@ -120,12 +120,12 @@ export class Life {
 
   assertRegistering(call: string): void {
     if (this.#stage === 'registering') return;
-    this.#assertNotEnded(call);
+    this.assertNotEnded(call);
     throw new CheckpointError('ERR_CKPT_PHASE', `${call}: registration ends with start(); move the call before it`, { phase: 'register' });
   }
 
   declareFile(name: string, path: string, options: FileOptions): TrackedFile {
-    this.#assertNotEnded(`file('${name}')`);
+    this.assertNotEnded(`file('${name}')`);
     if (!this.#flushesAtExit) process.once('exit', this.#flushAtExit);
     this.#flushesAtExit = true;
     return this.#parts.files.declare(name, path, options);
@@ -135,30 +135,10 @@ export class Life {
   assertAtSafepoint(call: string): void {
     this.assertNotInside(call);
     this.assertNotFenced();
-    this.#assertNotEnded(call);
+    this.assertNotEnded(call);
     if (this.#stage === 'registering' || this.#stage === 'starting') {
       throw new CheckpointError('ERR_CKPT_PHASE', `${call}: called before start(); await ckpt.start() first`, { phase: 'request' });
     }
-  }
-
-  /** A safepoint that lasts while `work` is pending. */
-  async safe<T>(task: string, place: Place, work: PromiseLike<T> | T): Promise<T> {
-    this.assertAtSafepoint('safe()');
-    const { gate } = this.conductor;
-    gate.arrive(task, place, 'safe');
-    this.alert();
-    try {
-      return await this.keepAlive.during(Promise.resolve(work));
-    } finally {
-      await gate.leave(task, 'safe');
-      this.calm();
-      this.assertNotFenced();
-    }
-  }
-
-  /** @throws CheckpointError unless the program registers or runs */
-  assertOpen(call: string): void {
-    this.#assertNotEnded(call);
   }
 
   /** @throws CheckpointError ERR_CKPT_REENTRANT inside a handler or a capture function */
@@ -205,7 +185,7 @@ export class Life {
   }
 
   async start(): Promise<StartResult> {
-    this.#assertNotEnded('start()');
+    this.assertNotEnded('start()');
     if (this.#stage !== 'registering')
       throw new CheckpointError('ERR_CKPT_PHASE', 'start(): called a second time; call it once', { phase: 'plan' });
     this.#stage = 'starting';
@@ -219,7 +199,7 @@ export class Life {
       if (result.finished) this.#startFinished();
       else this.#pacing = this.#parts.startPacing();
       this.conductor.start();
-      this.members.set.go();
+      this.members.set.roster.go();
       this.turned();
       return result;
     } catch (error) {
@@ -273,7 +253,8 @@ export class Life {
     return this.#ending;
   }
 
-  #assertNotEnded(call: string): void {
+  /** @throws CheckpointError unless the program registers or runs */
+  assertNotEnded(call: string): void {
     const { phase } = this.conductor;
     if (phase.at === 'ended' && !(this.#startedFinished && phase.why === 'finished' && this.#stage === 'running'))
       throw endedError(phase.why, call);

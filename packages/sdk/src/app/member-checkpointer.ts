@@ -136,7 +136,7 @@ export class MemberCheckpointer {
   /** This member is done: its state is in all later images, and a restart finds it finished. */
   async finish(): Promise<void> {
     this.#life.assertRunning('finish()');
-    await this.#life.finish(callPlace());
+    this.#life.finish();
   }
 }
 

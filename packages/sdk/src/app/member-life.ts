@@ -18,6 +18,7 @@ import { Staging } from '../checkpoint/staging.js';
 import { decodeSection } from '../codec/codec.js';
 import { MemberAgent, transferable } from '../members/agent.js';
 import { ChannelTable } from '../members/channel-table.js';
+import { CHANNELS_SECTION } from '../members/encoded-section.js';
 import { type CapturedMember, type HandedState, MEMBER_SHARED, slotsOf, stepOf, type Welcome } from '../members/protocol.js';
 import type { Provider } from '../state/provider.js';
 import { ProviderRegistry, type RestoredSection } from '../state/registry.js';
@@ -29,8 +30,6 @@ export interface MemberStart {
   readonly finished: boolean;
   readonly incarnation: number;
 }
-
-const CHANNELS = 'ckpt:channels';
 
 export class MemberLife {
   readonly name: string;
@@ -66,8 +65,8 @@ export class MemberLife {
       (key) => this.#agent.post({ type: 'channel', key }),
     );
     const sections = this.#decode(welcome.source);
-    this.channels.restore(sections.get(CHANNELS)?.value);
-    sections.delete(CHANNELS);
+    this.channels.restore(sections.get(CHANNELS_SECTION)?.value);
+    sections.delete(CHANNELS_SECTION);
     this.registry = new ProviderRegistry(sections);
   }
 
@@ -85,7 +84,9 @@ export class MemberLife {
   assertRunning(call: string): void {
     const inside = this.handlers.inside();
     if (inside !== undefined)
-      throw new CheckpointError('ERR_CKPT_REENTRANT', `${call}: called inside ${inside}, which is part of a checkpoint itself`, { phase: 'handlers' });
+      throw new CheckpointError('ERR_CKPT_REENTRANT', `${call}: called inside ${inside}, which is part of a checkpoint itself`, {
+        phase: 'handlers',
+      });
     if (this.#agent.ended === 'fenced') throw endedError('fenced', call);
     if (this.#stage === 'running' || (this.#stage === 'finished' && call === 'finish()')) return;
     const why = this.#stage === 'finished' ? 'called after finish()' : 'called before start(); await ckpt.start() first';
@@ -142,21 +143,16 @@ export class MemberLife {
     return this.#agent.safe(work, place);
   }
 
-  async finish(place: Place): Promise<void> {
+  finish(): void {
     if (this.#stage === 'finished') return;
-    // What has not been sent would end with this thread.
-    await this.#agent.safe(this.#allSent(), place);
     this.#stage = 'finished';
     this.#postFinal();
   }
 
-  async #allSent(): Promise<void> {
-    while (this.channels.unsent > 0) await new Promise((resolve) => setImmediate(resolve));
-  }
-
   #postFinal(): void {
-    const captured = this.#capture(new Staging());
-    this.#agent.post({ type: 'finished', captured, sent: this.channels.sent() }, transferable(captured));
+    const captured = this.handlers.guard('a capture function', () => this.#capture(new Staging(), []));
+    const unsent = this.channels.unsent();
+    this.#agent.post({ type: 'finished', captured, sent: this.channels.sent(), unsent }, transferable(captured));
   }
 
   #makeAgent(): MemberAgent {
@@ -166,16 +162,18 @@ export class MemberLife {
       channels: () => this.channels,
       handlers: (kind, reason, name) => this.handlers.run(kind, { reason, name, image: undefined }),
       handlersSync: (kind, reason, name) => this.handlers.runSync(kind, { reason, name, image: undefined }),
-      capture: () => this.handlers.guard('a capture function', () => this.#capture(this.#staging)),
+      capture: () => this.handlers.guard('a capture function', () => this.#capture(this.#staging, this.#channelsOf())),
       recycle: () => this.#staging.reset(),
       during: (work) => this.#keepAlive.during(work),
     });
   }
 
-  #capture(staging: Staging): CapturedMember {
+  #channelsOf(): Provider[] {
     const channels = this.channels.capture();
-    const own: Provider[] =
-      channels === undefined ? [] : [{ name: CHANNELS, kind: 'channels', version: 1, place: 'ckpt', capture: () => channels }];
+    return channels === undefined ? [] : [{ name: CHANNELS_SECTION, kind: 'channels', version: 1, place: 'ckpt', capture: () => channels }];
+  }
+
+  #capture(staging: Staging, own: readonly Provider[]): CapturedMember {
     const memories = [...this.#memories.values()];
     const { sections, buffers, stateBytes } = captureMember(
       this.name,
@@ -212,12 +210,16 @@ export class MemberLife {
       try {
         await provider.restore(section.value);
       } catch (error) {
-        throw new CheckpointError('ERR_CKPT_RESTORE', `restoring '${provider.name}' of member '${this.name}': its restore function threw: ${messageOf(error)}`, {
-          member: this.name,
-          provider: provider.name,
-          phase: 'apply',
-          cause: error,
-        });
+        throw new CheckpointError(
+          'ERR_CKPT_RESTORE',
+          `restoring '${provider.name}' of member '${this.name}': its restore function threw: ${messageOf(error)}`,
+          {
+            member: this.name,
+            provider: provider.name,
+            phase: 'apply',
+            cause: error,
+          },
+        );
       }
     }
     await this.handlers.run('atRestart', { reason: 'restart', name: undefined, image: undefined });

@@ -16,9 +16,11 @@ import { decodeSection } from '../codec/codec.js';
 import type { ImageContents, ImageRef } from '../image/contract.js';
 import type { Channel, ChannelHooks } from '../members/channel.js';
 import { ChannelTable } from '../members/channel-table.js';
+import { CHANNELS_SECTION } from '../members/encoded-section.js';
 import type { MemberHandle } from '../members/participant.js';
 import { type EndOfSet, type HandedState, PROGRAM } from '../members/protocol.js';
-import { MemberSet, type MemberSetParts, type OnMemberError } from '../members/set.js';
+import { MemberSet } from '../members/set.js';
+import type { MemberSetParts, OnMemberError } from '../members/set-contract.js';
 import { SharedMemories } from '../members/shared-memories.js';
 import { WorkerDataTable } from '../members/worker-data.js';
 import type { Provider } from '../state/provider.js';
@@ -54,7 +56,6 @@ export interface MembersParts {
   readonly blame: (why: string) => Promise<void>;
 }
 
-const CHANNELS = 'ckpt:channels';
 const SHARED = 'ckpt:shared';
 /** Kinds of sections that are the set's, not a provider's. */
 export const SET_KINDS: ReadonlySet<string> = new Set(['channels', 'shared', 'worker-data']);
@@ -70,7 +71,7 @@ export class Members {
   constructor(parts: MembersParts) {
     this.#parts = parts;
     this.#channels = new ChannelTable(PROGRAM, parts.hooks, (key) => this.set.opened(key, PROGRAM));
-    this.#channels.restore(parts.sections.get(CHANNELS)?.value);
+    this.#channels.restore(parts.sections.get(CHANNELS_SECTION)?.value);
     this.#shared = new SharedMemories(parts.sections.get(SHARED)?.value);
     this.set = new MemberSet({
       ...parts.set,
@@ -114,7 +115,7 @@ export class Members {
 
   /** @throws CheckpointError ERR_CKPT_UNCLAIMED for a recorded member that nobody answers for */
   plan(): void {
-    const declared = new Set(this.set.declared);
+    const declared = new Set(this.set.roster.all().map(({ name }) => name));
     for (const record of this.#parts.contents?.manifest.members ?? []) {
       if (record.kind === 'program' || declared.has(record.name)) continue;
       const { name } = record;
@@ -129,7 +130,7 @@ export class Members {
   async launch(): Promise<void> {
     const { clock, handlerTimeoutMs: ms, blame } = this.#parts;
     try {
-      await within(clock, this.set.launch(), { ms, keepAlive: true, onTimeout: () => this.#notStarted() });
+      await within(clock, this.set.roster.launch(), { ms, keepAlive: true, onTimeout: () => this.#notStarted() });
     } catch (error) {
       const cause = isCheckpointError(error) ? error.cause : undefined;
       if (isCheckpointError(cause, 'ERR_CKPT_DECODE') || isCheckpointError(cause, 'ERR_CKPT_RESTORE')) await blame(cause.message);
@@ -143,7 +144,7 @@ export class Members {
     const channels = this.#channels.capture();
     const shared = this.#shared.capture();
     return [
-      ...(channels === undefined ? [] : [{ ...own, name: CHANNELS, kind: 'channels', capture: () => channels } as const]),
+      ...(channels === undefined ? [] : [{ ...own, name: CHANNELS_SECTION, kind: 'channels', capture: () => channels } as const]),
       ...(shared === undefined ? [] : [{ ...own, name: SHARED, kind: 'shared', capture: () => shared } as const]),
     ];
   }
@@ -209,7 +210,7 @@ export class Members {
   }
 
   #notStarted(): CheckpointError {
-    const missing = this.set.notStarted();
+    const missing = this.set.roster.notStarted();
     return new CheckpointError(
       'ERR_CKPT_TIMEOUT',
       `start(): ${missing.map((name) => `'${name}'`).join(', ')} did not call start() within ${this.#parts.handlerTimeoutMs} ms; ` +

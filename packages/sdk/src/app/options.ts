@@ -14,7 +14,7 @@ import { isId, isImageName } from '../base/ids.js';
 import type { OpenFilesMode } from '../files/audit.js';
 import { parseRootsVariable, ROOTS_VARIABLE, type Root } from '../files/mapped-paths.js';
 import { compileRules, type FileRule } from '../files/rules.js';
-import type { OnMemberError } from '../members/set.js';
+import type { OnMemberError } from '../members/set-contract.js';
 import type { RestartChoice } from '../restart/select.js';
 import { assertSignals } from '../triggers/signals.js';
 import { nearestApp } from './program.js';

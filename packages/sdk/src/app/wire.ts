@@ -31,6 +31,7 @@ import { Life } from './life.js';
 import { locator, makeTip, recordedFiles } from './lineage-facts.js';
 import { Members, SET_KINDS } from './members.js';
 import { MAIN, type Opened } from './opened.js';
+import { safely } from './safely.js';
 
 /** The rooms of one incarnation, before they know each other. */
 interface Rooms {
@@ -133,7 +134,7 @@ function makeMembers(opened: Opened, background: Background, keepAlive: KeepAliv
     hooks: {
       whenGoingOn: (take) => conductor().gate.whenGoingOn(MAIN, take),
       during: (work) => keepAlive.during(work),
-      safe: (work) => life().safe(MAIN, callPlace(), work),
+      safe: (work) => safely(life(), MAIN, callPlace(), work),
       receiving: () => {},
       hurried: () => conductor().phase.at === 'quiescing',
     },
@@ -191,9 +192,7 @@ function conductorParts({ resolved, ports }: Opened, rooms: Rooms, life: () => L
     },
     prepare: ({ reason, name }) => both(files.settled(), members.set.prepare(reason, name)),
     capture: () =>
-      members.merge(
-        captureMember(MAIN, [...registry.list(), ...members.providers()], staging, () => untracked.capture(files.capture())),
-      ),
+      members.merge(captureMember(MAIN, [...registry.list(), ...members.providers()], staging, () => untracked.capture(files.capture()))),
     acknowledged: (captured) => files.committed(captured.files),
     recycle: () => {
       staging.reset();

@@ -14,13 +14,14 @@
 import { CheckpointError } from '../base/errors.js';
 import type { Place } from '../base/place.js';
 import type { Clock } from '../base/ports.js';
-import type { MissingMember, Progress } from '../members/set.js';
+import type { MissingMember } from '../members/round.js';
+import type { Progress } from '../members/set-contract.js';
 import { Batch } from './batch.js';
 import { Flight, type FlightParts } from './flight.js';
+import { Patience } from './patience.js';
 import { advance, type EndReason, type Phase } from './phases.js';
 import type { CheckpointRequest, CheckpointResult, RequestReason } from './request.js';
 import { type Missing, type ProgramProgress, SafepointGate } from './safepoint.js';
-import { Patience } from './patience.js';
 import { WaitingReport } from './waiting-report.js';
 
 interface ConductorEvents {
@@ -109,7 +110,10 @@ export class Conductor {
     if (queued < 0 && !batched) return;
     if (request.name !== undefined) this.#parts.tip.release([request.name]);
     this.#parts.events.failed({ reason: request.reason, name: request.name, error });
-    if (this.#phase.at === 'quiescing' && this.#phase.batch.empty) this.#toIdle();
+    if (this.#phase.at !== 'quiescing' || !this.#phase.batch.empty) return;
+    this.gate.open();
+    this.#parts.members.goOn();
+    this.#toIdle();
   }
 
   /** The checkpoint that gathers the members cannot succeed: everybody goes on. */
@@ -182,9 +186,9 @@ export class Conductor {
     this.#parts.attention();
     this.#waiting.start((sinceMs) => this.#parts.events.waiting({ reason: batch.reason, sinceMs, missing: this.#missing() }));
     const refusal = this.#parts.members.gather();
-    if (refusal !== undefined) return this.cancel(refusal);
     if (this.#parts.members.populated) this.gate.hold('gathering');
-    this.advance();
+    if (refusal === undefined) this.advance();
+    else this.cancel(refusal);
   }
 
   /** Somebody came to stand, or left the set. */
@@ -245,7 +249,6 @@ export class Conductor {
     this.#waiting.stop();
     this.#patience.end();
     if (this.#phase.at !== 'idle') this.#phase = advance(this.#phase, { at: 'idle' });
-    this.gate.open();
     this.#wake();
     this.#beginNext();
   }

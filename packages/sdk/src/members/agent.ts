@@ -15,14 +15,7 @@ import { packError } from '../base/error-transfer.js';
 import { CheckpointError } from '../base/errors.js';
 import type { Place } from '../base/place.js';
 import type { ChannelTable } from './channel-table.js';
-import {
-  type CapturedMember,
-  type EndOfSet,
-  type FromMember,
-  MEMBER_SHARED,
-  type StandingKind,
-  type ToMember,
-} from './protocol.js';
+import { type CapturedMember, type EndOfSet, type FromMember, MEMBER_SHARED, type StandingKind, type ToMember } from './protocol.js';
 
 export interface AgentParts {
   readonly port: MessagePort;
@@ -198,26 +191,34 @@ export class MemberAgent {
   #take(message: ToMember): void {
     switch (message.type) {
       case 'go':
-        return this.#onGo();
+        this.#onGo();
+        return;
       case 'quiesce':
         this.#round = { number: message.round, target: undefined, stopped: false, reason: '', name: undefined, prepared: false };
         this.#parts.channels().hurry();
-        return this.#report();
+        this.#report();
+        return;
       case 'run-on':
         if (this.#round?.number !== message.round) return;
         this.#round.target = message.target;
-        return this.#release();
+        this.#release();
+        return;
       case 'stop':
-        return this.#stop(message.round);
+        this.#stop(message.round);
+        return;
       case 'prepare':
       case 'capture':
-        return this.#serve(message);
+        this.#serve(message);
+        return;
       case 'resume':
-        return this.#resume(message.round);
+        this.#resume(message.round);
+        return;
       case 'recycle':
-        return this.#parts.recycle();
+        this.#parts.recycle();
+        return;
       case 'connect':
-        return this.#parts.channels().connect(message.key, message.port);
+        this.#parts.channels().connect(message.key, message.port);
+        return;
       case 'ended':
         this.#ended = message.why;
         Atomics.store(this.#parts.shared, MEMBER_SHARED.ATTENTION, 1);
@@ -254,8 +255,7 @@ export class MemberAgent {
 
   #prepareSync(round: Round, message: Extract<ToMember, { type: 'prepare' }>): void {
     const { channels, handlersSync, shared } = this.#parts;
-    while (!channels().drain(message.expect))
-      Atomics.wait(shared, MEMBER_SHARED.MESSAGES, Atomics.load(shared, MEMBER_SHARED.MESSAGES), 1);
+    while (!channels().drain(message.expect)) Atomics.wait(shared, MEMBER_SHARED.MESSAGES, Atomics.load(shared, MEMBER_SHARED.MESSAGES), 1);
     Object.assign(round, { reason: message.reason, name: message.name, prepared: true });
     handlersSync('atCheckpoint', message.reason, message.name);
     this.post({ type: 'prepared', round: message.round });
@@ -275,9 +275,14 @@ export class MemberAgent {
       this.#parts.channels().goOn();
       this.#release();
     };
-    if (!round.prepared) return goOn();
+    if (!round.prepared) {
+      goOn();
+      return;
+    }
     if (this.#standing?.sync !== true) {
-      void this.#parts.during(this.#parts.handlers('atResume', round.reason, round.name)).then(goOn, (error: unknown) => this.#resumeFailed(error, goOn));
+      void this.#parts
+        .during(this.#parts.handlers('atResume', round.reason, round.name))
+        .then(goOn, (error: unknown) => this.#resumeFailed(error, goOn));
       return;
     }
     try {

@@ -52,8 +52,9 @@ export class ChannelTable {
     return [...this.#ends].map(([key, end]) => [key, end.sent]);
   }
 
-  get unsent(): number {
-    return [...this.#ends.values()].reduce((sum, end) => sum + end.unsent, 0);
+  /** What could not be sent yet, of a member that ends. */
+  unsent(): readonly ChannelRecord[] {
+    return (this.capture() ?? []).filter(({ outbox }) => outbox.length > 0).map((record) => ({ ...record, inbox: [] }));
   }
 
   hold(): void {

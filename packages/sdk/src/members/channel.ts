@@ -44,7 +44,7 @@ export interface ChannelRecord {
   readonly outbox: readonly unknown[];
 }
 
-type Wire = readonly ['value', unknown] | readonly ['taken', number];
+export type ChannelMessage = readonly ['value', unknown] | readonly ['taken', number];
 
 /** Messages under way, or waiting for the receiver, above which send() asks for patience. */
 const WINDOW = 64;
@@ -105,17 +105,13 @@ export class ChannelEnd implements Channel {
     return this.#sent;
   }
 
-  get unsent(): number {
-    return this.#outbox.length;
-  }
-
   connect(port: MessagePort): void {
     this.#port?.close();
     this.#port = port;
     this.#sent = 0;
     this.#received = 0;
     this.#taken = 0;
-    port.on('message', (message: Wire) => this.#arrived(message));
+    port.on('message', (message: ChannelMessage) => this.#arrived(message));
     port.unref();
     this.#flush();
   }
@@ -156,7 +152,7 @@ export class ChannelEnd implements Channel {
   }
 
   #post(value: unknown, transfer: readonly Transferable[] = []): void {
-    const message: Wire = ['value', value];
+    const message: ChannelMessage = ['value', value];
     this.#port?.postMessage(message, [...transfer]);
     this.#sent++;
   }
@@ -169,11 +165,11 @@ export class ChannelEnd implements Channel {
   #pull(): void {
     if (this.#port === undefined) return;
     for (let next = receiveMessageOnPort(this.#port); next !== undefined; next = receiveMessageOnPort(this.#port)) {
-      this.#arrived(next.message as Wire); // only a ChannelEnd holds the other port
+      this.#arrived(next.message as ChannelMessage); // only a ChannelEnd holds the other port
     }
   }
 
-  #arrived([kind, content]: Wire): void {
+  #arrived([kind, content]: ChannelMessage): void {
     if (kind === 'taken') {
       this.#taken = content;
       if (this.#hasRoom()) this.hurry();
@@ -198,7 +194,7 @@ export class ChannelEnd implements Channel {
   #take(): void {
     this.#inbox.shift();
     this.#handed--;
-    const message: Wire = ['taken', ++this.#takenHere];
+    const message: ChannelMessage = ['taken', ++this.#takenHere];
     this.#port?.postMessage(message);
   }
 

@@ -11,6 +11,8 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, setEnvironmentData, Worker } from 'node:worker_threads';
 import { unpackError } from '../base/error-transfer.js';
 import { CheckpointError, messageOf } from '../base/errors.js';
+import type { ChannelMessage, ChannelRecord } from './channel.js';
+import { channelKey } from './channel-table.js';
 import {
   type CapturedMember,
   type Counts,
@@ -66,7 +68,7 @@ export class Participant implements MemberHandle {
   /** Where it stands in the present round. */
   arrival: Arrival | undefined;
   lastPlace: string | undefined;
-  final: { readonly captured: CapturedMember; readonly sent: Counts } | undefined;
+  final: { readonly captured: CapturedMember; sent: Counts; readonly unsent: ChannelRecord[] } | undefined;
   /** Why it is dead, or why its start failed. */
   failure: CheckpointError | undefined;
   readonly #events: ParticipantEvents;
@@ -125,6 +127,20 @@ export class Participant implements MemberHandle {
     Atomics.notify(this.#shared, MEMBER_SHARED.MESSAGES);
   }
 
+  /** Its end of a channel; what it has left unsent is sent by the program once it has finished. */
+  connect(key: string, port: MessagePort): void {
+    const { final } = this;
+    if (final === undefined) {
+      this.post({ type: 'connect', key, port }, [port]);
+      return;
+    }
+    const at = final.unsent.findIndex(({ name, peer }) => channelKey(name, this.name, peer) === key);
+    const values = at < 0 ? [] : (final.unsent.splice(at, 1)[0]?.outbox ?? []);
+    for (const value of values) port.postMessage(['value', value] satisfies ChannelMessage);
+    final.sent = [...final.sent.filter(([sentKey]) => sentKey !== key), [key, values.length]];
+    port.unref();
+  }
+
   /** The run is over, and with it this member. */
   stayFinished(): void {
     this.stage = 'finished';
@@ -132,7 +148,9 @@ export class Participant implements MemberHandle {
   }
 
   async terminate(): Promise<void> {
-    if (this.stage !== 'finished') this.#end('left');
+    if (this.stage === 'dead')
+      this.stage = 'left'; // dismissed
+    else if (this.stage !== 'finished') this.#end('left');
     await this.#worker?.terminate();
   }
 
@@ -153,7 +171,7 @@ export class Participant implements MemberHandle {
       return;
     }
     if (message.type === 'finished') {
-      this.final = { captured: message.captured, sent: message.sent };
+      this.final = { captured: message.captured, sent: message.sent, unsent: [...message.unsent] };
       this.stage = 'finished';
       this.#settle.resolve();
     }

@@ -11,6 +11,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ErrorRecord } from '../base/error-transfer.js';
 import type { BufferInput, SectionInput } from '../image/contract.js';
+import type { ChannelRecord } from './channel.js';
 
 /** Slots of the Int32Array that a member shares with the program. */
 export const MEMBER_SHARED = {
@@ -97,7 +98,13 @@ export type ToMember =
   | { readonly type: 'quiesce'; readonly round: number }
   | { readonly type: 'run-on'; readonly round: number; readonly target: number }
   | { readonly type: 'stop'; readonly round: number }
-  | { readonly type: 'prepare'; readonly round: number; readonly expect: Counts; readonly reason: string; readonly name: string | undefined }
+  | {
+      readonly type: 'prepare';
+      readonly round: number;
+      readonly expect: Counts;
+      readonly reason: string;
+      readonly name: string | undefined;
+    }
   | { readonly type: 'capture'; readonly round: number }
   | { readonly type: 'resume'; readonly round: number }
   | { readonly type: 'recycle' }
@@ -122,4 +129,10 @@ export type FromMember =
   | { readonly type: 'captured'; readonly round: number; readonly captured: CapturedMember }
   | { readonly type: 'failed'; readonly round: number; readonly error: ErrorRecord }
   | { readonly type: 'channel'; readonly key: string }
-  | { readonly type: 'finished'; readonly captured: CapturedMember; readonly sent: Counts };
+  | {
+      readonly type: 'finished';
+      readonly captured: CapturedMember;
+      readonly sent: Counts;
+      /** What its peers have not asked for yet: the program keeps it from now on. */
+      readonly unsent: readonly ChannelRecord[];
+    };

@@ -15,7 +15,8 @@ export class SharedMemories {
   /** @param recorded value of the image's section, a map from names to memories */
   constructor(recorded: unknown) {
     if (!(recorded instanceof Map)) return;
-    for (const [name, memory] of recorded) if (typeof name === 'string' && memory instanceof SharedArrayBuffer) this.#memories.set(name, memory);
+    for (const [name, memory] of recorded)
+      if (typeof name === 'string' && memory instanceof SharedArrayBuffer) this.#memories.set(name, memory);
   }
 
   /** @throws TypeError; CheckpointError ERR_CKPT_SCHEMA when the image holds another size */
@@ -49,7 +50,9 @@ export class SharedMemories {
 
 function assertSharedArguments(name: unknown, byteLength: unknown): void {
   if (typeof name !== 'string' || !NAME.test(name))
-    throw new TypeError(`shared(name, byteLength): expected a name of 1 to 64 of A-Z a-z 0-9 _ . -, got ${JSON.stringify(name) ?? String(name)}`);
+    throw new TypeError(
+      `shared(name, byteLength): expected a name of 1 to 64 of A-Z a-z 0-9 _ . -, got ${JSON.stringify(name) ?? String(name)}`,
+    );
   if (typeof byteLength !== 'number' || !Number.isSafeInteger(byteLength) || byteLength < 1)
     throw new TypeError(`shared('${name}', byteLength): expected a whole number of bytes from 1 on, got ${String(byteLength)}`);
 }

@@ -6,7 +6,7 @@
  * 2. Shared memory is refused: after a restart it would be shared no more. shared() is for that.
  */
 import { CheckpointError } from '../base/errors.js';
-import { encodeMember } from '../codec/codec.js';
+import { encodedSection } from './encoded-section.js';
 import type { CapturedMember } from './protocol.js';
 
 const SECTION = 'ckpt:workerData';
@@ -22,31 +22,17 @@ export class WorkerDataTable {
       return;
     }
     refuseShared(name, data, new Set());
-    const { sections, buffers } = encodeMember(new Map([[SECTION, data]]));
-    this.#encoded.set(name, {
-      sections: sections.map(({ encoding, bytes, buffers: used }) => ({
-        member: name,
-        name: SECTION,
-        kind: 'worker-data',
-        version: 1,
-        encoding,
-        buffers: used,
-        chunks: [bytes.slice()],
-      })),
-      buffers: buffers.map(({ kind, memory, maxByteLength }) => ({
-        member: name,
-        kind,
-        ...(maxByteLength === undefined ? {} : { maxLength: maxByteLength }),
-        chunks: [new Uint8Array(memory).slice()],
-      })),
-      stateBytes: 0,
-    });
+    this.#encoded.set(name, encodedSection(name, { name: SECTION, kind: 'worker-data' }, data));
   }
 
   /** Copies: what is persisted is handed over to the helper thread. */
   captured(name: string): CapturedMember {
     const { sections, buffers, stateBytes } = this.#encoded.get(name) ?? NOTHING;
-    return { sections: sections.map((section) => ({ ...section, chunks: section.chunks.map((chunk) => chunk.slice()) })), buffers, stateBytes };
+    return {
+      sections: sections.map((section) => ({ ...section, chunks: section.chunks.map((chunk) => chunk.slice()) })),
+      buffers,
+      stateBytes,
+    };
   }
 }
 
