@@ -70,7 +70,7 @@ export class Members {
 
   constructor(parts: MembersParts) {
     this.#parts = parts;
-    this.#channels = new ChannelTable(PROGRAM, parts.hooks, (key) => this.set.opened(key, PROGRAM));
+    this.#channels = new ChannelTable(PROGRAM, parts.hooks, (key) => this.set.connections.opened(key, PROGRAM));
     this.#channels.restore(parts.sections.get(CHANNELS_SECTION)?.value);
     this.#shared = new SharedMemories(parts.sections.get(SHARED)?.value);
     this.set = new MemberSet({

@@ -5,11 +5,12 @@
  * 1. A member that has passed a step without stopping stops beyond it; one that stands, where it stands.
  */
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
+import type { MemberRecord } from '../image/contract.js';
 import type { ChannelRecord } from './channel.js';
 import { membersOf } from './channel-table.js';
 import { CHANNELS_SECTION, encodedSection } from './encoded-section.js';
 import type { Participant } from './participant.js';
-import { type CapturedMember, type Counts, NO_STEP } from './protocol.js';
+import { type CapturedMember, type Counts, NO_STEP, PROGRAM } from './protocol.js';
 
 /** A member that has not arrived. */
 export interface MissingMember {
@@ -31,7 +32,9 @@ export interface Round {
 }
 
 /** What each member has to have received before it is captured. */
-export function expectations(sent: readonly (readonly [string, Counts])[]): Map<string, [string, number][]> {
+export function expectations(round: Round, members: readonly Participant[], program: Counts): Map<string, [string, number][]> {
+  const finished = members.flatMap(({ name, final }) => (final === undefined ? [] : [[name, final.sent] as const]));
+  const sent: readonly (readonly [string, Counts])[] = [...round.sent, ...finished, [PROGRAM, program]];
   const expect = new Map<string, [string, number][]>();
   for (const [sender, counts] of sent) {
     for (const [key, count] of counts) {
@@ -99,7 +102,7 @@ export function failureOf(member: string, error: Error): CheckpointError {
 }
 
 /** The last state of a finished member and what it has left unsent. Copies: structured state is handed over with each image. */
-export function withUnsent(
+function withUnsent(
   member: string,
   final: { readonly captured: CapturedMember; readonly unsent: readonly ChannelRecord[] },
 ): CapturedMember {
@@ -109,4 +112,17 @@ export function withUnsent(
   const channels = encodedSection(member, { name: CHANNELS_SECTION, kind: 'channels' }, final.unsent);
   const shifted = channels.sections.map((section) => ({ ...section, buffers: section.buffers.map((index) => index + buffers.length) }));
   return { sections: [...kept, ...shifted], buffers: [...buffers, ...channels.buffers], stateBytes };
+}
+
+export function finishedParts(members: readonly Participant[]): readonly (readonly [name: string, captured: CapturedMember])[] {
+  return members.flatMap(({ name, final }) => (final === undefined ? [] : [[name, withUnsent(name, final)] as const]));
+}
+
+/** What the manifest says of the members whose parts are in the image. */
+export function recordsOf(round: Round | undefined, members: readonly Participant[]): readonly MemberRecord[] {
+  return members.flatMap(({ name, stage, entry, arrival }): MemberRecord[] => {
+    if (stage !== 'finished' && round?.taken.has(name) !== true) return [];
+    const step = arrival?.step === undefined ? {} : { step: arrival.step };
+    return [{ name, kind: 'worker', entry: entry.url.href, finished: stage === 'finished', ...step }];
+  });
 }

@@ -13,16 +13,16 @@
  */
 import { unpackError } from '../base/error-transfer.js';
 import type { CheckpointError } from '../base/errors.js';
-import type { MemberRecord } from '../image/contract.js';
-import { type ChannelTable, channelKey } from './channel-table.js';
+import { channelKey } from './channel-table.js';
 import { Connections } from './connections.js';
 import type { MemberEntry, MemberHandle, Participant } from './participant.js';
-import { type CapturedMember, type EndOfSet, type FromMember, PROGRAM, type Welcome } from './protocol.js';
+import { type CapturedMember, type EndOfSet, type FromMember, PROGRAM } from './protocol.js';
 import { Roster } from './roster.js';
 import {
   beyond,
   expectations,
   failureOf,
+  finishedParts,
   highest,
   isBehind,
   leftDuring,
@@ -30,7 +30,7 @@ import {
   newRound,
   type Round,
   reach,
-  withUnsent,
+  recordsOf,
 } from './round.js';
 import type { MemberSetParts, Progress } from './set-contract.js';
 
@@ -39,7 +39,7 @@ const LOOK_AGAIN_MS = 5;
 export class MemberSet {
   readonly #parts: MemberSetParts;
   readonly roster: Roster;
-  readonly #connections: Connections;
+  readonly connections: Connections;
   #round: Round | undefined;
   #rounds = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -51,7 +51,7 @@ export class MemberSet {
       { message: (from, message) => this.#take(from, message), ended: (who) => this.#memberEnded(who) },
       (participant) => this.#launch(participant),
     );
-    this.#connections = new Connections((member, key, port) => {
+    this.connections = new Connections((member, key, port) => {
       if (member === PROGRAM) parts.channels().connect(key, port);
       else this.roster.get(member)?.connect(key, port);
     });
@@ -64,12 +64,8 @@ export class MemberSet {
   /** @throws CheckpointError ERR_CKPT_EXISTS */
   declare(name: string, entry: MemberEntry): MemberHandle {
     const participant = this.roster.declare(name, entry);
-    this.#connections.forget(name);
+    this.connections.forget(name);
     return participant;
-  }
-
-  opened(key: string, member: string): void {
-    this.#connections.opened(key, member);
   }
 
   /** Begins a round. @returns why it cannot succeed */
@@ -119,8 +115,9 @@ export class MemberSet {
       round.pending.add(participant.name);
       participant.post({ type: 'stop', round: round.number });
     }
-    if (live.length === 0) round.at = 'stopped';
-    return round.at === 'stopped' ? 'stopped' : 'stopping';
+    if (live.length > 0) return 'stopping';
+    round.at = 'stopped';
+    return 'stopped';
   }
 
   /** Steps that members pass are read from shared memory, which nobody announces. */
@@ -141,10 +138,7 @@ export class MemberSet {
 
   /** What the members have handed over in this round, the finished ones included. */
   taken(): readonly (readonly [name: string, captured: CapturedMember])[] {
-    const finished = this.roster
-      .all()
-      .flatMap(({ name, final }) => (final === undefined ? [] : [[name, withUnsent(name, final)] as const]));
-    return [...(this.#round?.taken ?? []), ...finished];
+    return [...(this.#round?.taken ?? []), ...finishedParts(this.roster.all())];
   }
 
   /** The round is over, well or not: everybody goes on. */
@@ -169,13 +163,8 @@ export class MemberSet {
     for (const participant of this.roster.live()) participant.post({ type: 'ended', why });
   }
 
-  records(): readonly MemberRecord[] {
-    const round = this.#round;
-    return this.roster.all().flatMap(({ name, stage, entry, arrival }): MemberRecord[] => {
-      if (stage !== 'finished' && round?.taken.has(name) !== true) return [];
-      const step = arrival?.step === undefined ? {} : { step: arrival.step };
-      return [{ name, kind: 'worker', entry: entry.url.href, finished: stage === 'finished', ...step }];
-    });
+  records(): ReturnType<typeof recordsOf> {
+    return recordsOf(this.#round, this.roster.all());
   }
 
   #launch(participant: Participant): void {
@@ -197,11 +186,7 @@ export class MemberSet {
 
   async #prepareAndCapture(round: Round, reason: string, name: string | undefined): Promise<void> {
     const live = this.roster.live();
-    const expect = expectations([
-      ...round.sent,
-      ...this.roster.all().flatMap((member) => (member.final === undefined ? [] : [[member.name, member.final.sent] as const])),
-      [PROGRAM, this.#parts.channels().sent()],
-    ]);
+    const expect = expectations(round, this.roster.all(), this.#parts.channels().sent());
     round.at = 'preparing';
     await this.#askAll(round, live, (participant) =>
       participant.post({ type: 'prepare', round: round.number, expect: expect.get(participant.name) ?? [], reason, name }),
@@ -215,7 +200,6 @@ export class MemberSet {
   async #askAll(round: Round, live: readonly Participant[], ask: (participant: Participant) => void): Promise<void> {
     const lost = live.find((participant) => !participant.live);
     if (lost !== undefined && this.#parts.onMemberError === 'cancel') throw lost.failure ?? leftDuring(lost.name);
-    if (live.length === 0) return;
     await new Promise<void>((resolve, reject) => {
       round.answered = resolve;
       round.failed = reject;
@@ -234,10 +218,10 @@ export class MemberSet {
         this.roster.started(from);
         return;
       case 'channel':
-        this.opened(message.key, from.name);
+        this.connections.opened(message.key, from.name);
         return;
       case 'finished':
-        for (const { name, peer } of message.unsent) this.opened(channelKey(name, from.name, peer), from.name);
+        for (const { name, peer } of message.unsent) this.connections.opened(channelKey(name, from.name, peer), from.name);
         this.#answered(from.name);
         this.roster.lookStarted();
         this.#parts.advanced();
@@ -300,7 +284,7 @@ export class MemberSet {
 
   #memberEnded(participant: Participant): void {
     const { name, stage, failure } = participant;
-    this.#connections.forget(name);
+    this.connections.forget(name);
     if (failure !== undefined) this.#parts.log(failure.message);
     this.roster.lookStarted();
     const round = this.#round;
