@@ -75,7 +75,7 @@ function killing(random: Seeded): NodeJS.ProcessEnv {
 }
 
 describe('members', () => {
-  it('F66 F47: members that exchange halos are captured at one step, and restarts end as if nothing had happened', async () => {
+  it('F47, F66: members that exchange halos are captured at one step, and restarts end as if nothing had happened', async () => {
     const env = { STEPS: '1500' };
     const undisturbed = await laboratory({ 'halo.mjs': HALO }).run(RING, { env });
     const killed = laboratory({ 'halo.mjs': HALO });
@@ -124,7 +124,7 @@ ckpt.channel('sum', 'main').send({ ...s });
 await ckpt.finish();
 `;
 
-  it('F67 F47: each message is received exactly once over all lives, also one that arrives during a capture', async () => {
+  it('F47, F67: each message is received exactly once over all lives, also one that arrives during a capture', async () => {
     const lab = laboratory({ 'sink.mjs': SINK });
     const random = seeded(67);
     let committed = 0;

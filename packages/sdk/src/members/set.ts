@@ -9,7 +9,7 @@
  * 2. A member that has finished stands for ever, at any step; one that left is no part of the set.
  * 3. Nobody captures before everybody has stopped and has everything its peers have sent.
  * 4. Where one member fails, nobody's part is used: the round is over with an error, and everybody goes on.
- * 5. A member that died stays in the set and refuses every round, unless such members are excluded.
+ * 5. A member that died refuses every round, unless such members are excluded.
  */
 import { unpackError } from '../base/error-transfer.js';
 import type { CheckpointError } from '../base/errors.js';
@@ -35,7 +35,6 @@ import {
 import type { MemberSetParts, Progress } from './set-contract.js';
 
 const LOOK_AGAIN_MS = 5;
-
 export class MemberSet {
   readonly #parts: MemberSetParts;
   readonly roster: Roster;
@@ -70,8 +69,8 @@ export class MemberSet {
 
   /** Begins a round. @returns why it cannot succeed */
   gather(): CheckpointError | undefined {
-    const dead = this.roster.all().find(({ stage }) => stage === 'dead');
-    if (dead?.failure !== undefined && this.#parts.onMemberError === 'cancel') return dead.failure;
+    const failure = this.roster.all().find(({ stage }) => stage === 'dead')?.failure;
+    if (failure !== undefined && this.#parts.onMemberError === 'cancel') return failure;
     const number = ++this.#rounds;
     this.#round = newRound(number);
     for (const participant of this.roster.live()) this.#ask(participant, number);
