@@ -36,7 +36,7 @@ await ckpt.finish();
 
 const RING = `
 const n = 4;
-const ckpt = await open({ dir: 'store' });
+const ckpt = await open({ dir: 'store', every: 5 });
 const seen = ckpt.state('seen', () => ({ results: [] }));
 const members = Array.from({ length: n }, (_, i) =>
   ckpt.worker('w' + i, new URL('./halo.mjs', import.meta.url), { workerData: { i, n, steps: Number(process.env.STEPS) } }));
@@ -51,9 +51,7 @@ ckpt.on('committed', () => {
   if (++commits === Number(process.env.KILL_AT)) setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.env.KILL_AFTER));
 });
 ckpt.on('failed', ({ error }) => say('failed', { code: error.code, message: error.message }));
-const timer = setInterval(() => void ckpt.checkpoint().catch(() => {}), 5);
 await ckpt.safe(Promise.all(members.map((member) => member.done)));
-clearInterval(timer);
 for (let i = 0; i < n; i++) seen.results[i] = await ckpt.channel('result', 'w' + i).receive();
 say('results', seen);
 await ckpt.finish();
@@ -91,8 +89,8 @@ describe('members', () => {
   }, 120_000);
 
   const PIPE = `
-const ckpt = await open({ dir: 'store' });
-const s = ckpt.state('s', () => ({ next: 0 }));
+const ckpt = await open({ dir: 'store', every: 3 });
+const s = ckpt.state('s', () => ({ next: 0, sum: null }));
 const sink = ckpt.worker('sink', new URL('./sink.mjs', import.meta.url));
 await ckpt.start();
 const numbers = ckpt.channel('numbers', 'sink');
@@ -102,14 +100,14 @@ ckpt.on('committed', () => {
   if (++commits === Number(process.env.KILL_AT)) setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.env.KILL_AFTER));
 });
 ckpt.on('failed', ({ error }) => say('failed', { code: error.code, message: error.message }));
-const timer = setInterval(() => void ckpt.checkpoint().catch(() => {}), 3);
 while (s.next <= 3000) {
   await ckpt.safepoint();
   await numbers.send(s.next === 3000 ? 'end' : s.next);
   s.next++;
 }
-say('sum', await ckpt.safe(ckpt.channel('sum', 'sink').receive()));
-clearInterval(timer);
+s.sum ??= await ckpt.safe(ckpt.channel('sum', 'sink').receive());
+say('sum', s.sum);
+await ckpt.close();
 `;
   const SINK = `${JOIN}
 const s = ckpt.state('s', () => ({ count: 0, sum: 0, order: true }));
