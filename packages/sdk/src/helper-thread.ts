@@ -78,7 +78,6 @@ class HelperThread {
     this.#scheduleBeat();
     this.#showLife();
     await this.#requests?.start().catch((error: unknown) => this.#send({ type: 'warn', message: messageOf(error) }));
-    this.#send({ type: 'online' });
   }
 
   /** Apart from the heartbeat, whose file operations may stand still for long. */

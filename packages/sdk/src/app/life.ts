@@ -192,7 +192,7 @@ export class Life {
       throw new CheckpointError('ERR_CKPT_PHASE', 'start(): called a second time; call it once', { phase: 'plan' });
     this.#stage = 'starting';
     this.registry.close();
-    const beginning = this.#begin();
+    const beginning = this.#parts.apply();
     this.#begun = beginning.catch(() => {});
     try {
       const result = await this.keepAlive.during(beginning);
@@ -274,12 +274,6 @@ export class Life {
     this.#startedFinished = true;
     this.#parts.files.stayClosed();
     this.conductor.endFinished(nothingWritten(image));
-  }
-
-  async #begin(): Promise<StartResult> {
-    const result = await this.#parts.apply();
-    await this.#parts.background.online();
-    return result;
   }
 
   async #end(): Promise<void> {

@@ -36,7 +36,7 @@ export interface BackgroundEvents {
 /** What the program asks of its helper thread. */
 export type HelperThread = Pick<Background, keyof Background>;
 
-type ThreadState = 'starting' | 'online' | 'stopping' | 'stopped';
+type ThreadState = 'running' | 'stopping' | 'stopped';
 
 const REPLACEMENTS = 3;
 /** No look at a folder takes nearly as long. */
@@ -49,12 +49,10 @@ export class Background {
   readonly #data: Omit<ThreadData, 'port' | 'shared'>;
   readonly #events: BackgroundEvents;
   readonly #jobs = new Map<number, (outcome: PersistOutcome) => void>();
-  readonly #online: Promise<void>;
-  #announceOnline: () => void = () => {};
   #announceStopped: () => void = () => {};
   #worker!: Worker;
   #port!: MessagePort;
-  #state: ThreadState = 'starting';
+  #state: ThreadState = 'running';
   #replaced = 0;
   #pollMs: number | undefined;
   /** The answer to the last `assert-newest`. */
@@ -64,15 +62,7 @@ export class Background {
     this.#data = data;
     this.#events = events;
     this.shared = new Int32Array(new SharedArrayBuffer(SHARED.LENGTH * Int32Array.BYTES_PER_ELEMENT));
-    this.#online = new Promise((resolve) => {
-      this.#announceOnline = resolve;
-    });
     this.#launch();
-  }
-
-  /** Resolves once the thread runs (at once when it could not be started: checkpoints then say why). */
-  online(): Promise<void> {
-    return this.#online;
   }
 
   /** `done` is called exactly once, in a turn of the event loop or from within `waitSync`. */
@@ -194,10 +184,6 @@ export class Background {
 
   #handle(message: FromThread): void {
     switch (message.type) {
-      case 'online':
-        this.#state = this.#state === 'starting' ? 'online' : this.#state;
-        this.#announceOnline();
-        return;
       case 'persisted':
         this.#finish(message.number, message.image ? { ok: true, image: message.image } : { ok: false, error: failureOf(message) });
         return;
@@ -237,7 +223,6 @@ export class Background {
     this.#announceStopped();
     if (this.#state === 'stopping') return;
     void worker.terminate(); // a slow thread must not go on beside its replacement
-    this.#announceOnline();
     this.#port.close();
     const replace = this.#replaced++ < REPLACEMENTS;
     if (replace) this.#launch();

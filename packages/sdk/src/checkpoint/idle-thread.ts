@@ -11,7 +11,6 @@ import { SHARED } from './thread-protocol.js';
 export function idleThread(): HelperThread {
   return {
     shared: new Int32Array(new SharedArrayBuffer(SHARED.LENGTH * Int32Array.BYTES_PER_ELEMENT)),
-    online: async () => {},
     persist: (_job, done) => done({ ok: false, error: nothingIsWritten() }),
     settle: () => {},
     pollRequests: () => {},

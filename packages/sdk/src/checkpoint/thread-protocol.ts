@@ -64,7 +64,6 @@ export type ToThread =
   | { readonly type: 'stop' };
 
 export type FromThread =
-  | { readonly type: 'online' }
   | { readonly type: 'persisted'; readonly number: number; readonly image?: PersistedImage; readonly error?: ErrorRecord }
   /**
    * The content of all files of job `number` that are changed in place (r+) is copied: their handles may write on. Not

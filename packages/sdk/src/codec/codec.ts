@@ -25,6 +25,7 @@ export function encodeMember(roots: ReadonlyMap<string, unknown>, classes: Class
   const walk = new GraphWalk(roots, classes);
   return inMemory('', () => {
     for (const [name, value] of roots) inMemory(name, () => walk.section(name, value));
+    assertPacksBytes([...roots.keys()]);
     const sections = walk.sections.map((section) => ({
       name: section.name,
       encoding: GRAPH_1,
@@ -64,14 +65,16 @@ export function decodeSection(
   throw new CheckpointError('ERR_CKPT_DECODE', message, { section: name });
 }
 
+function assertPacksBytes([name]: readonly string[]): void {
+  if (name === undefined || packsBytes()) return;
+  const message =
+    `state of ${name}: this program has added an extension for Uint8Array to msgpackr, so bytes cannot be written in ` +
+    'standard msgpack; register the extension for a class of your own';
+  throw new CheckpointError('ERR_CKPT_UNSUPPORTED_VALUE', message, { provider: name, path: name });
+}
+
 function pack(walk: GraphWalk, section: GraphSection): Uint8Array {
   const { name } = section;
-  if (!packsBytes()) {
-    const message =
-      `state of ${name}: this program has added an extension for Uint8Array to msgpackr, so bytes cannot be written in ` +
-      'standard msgpack; register the extension for a class of your own';
-    throw new CheckpointError('ERR_CKPT_UNSUPPORTED_VALUE', message, { provider: name, path: name });
-  }
   const bytes = packMsgpack(walk.wire(section));
   if (bytes.length > MAX_SECTION_BYTES) {
     const message =

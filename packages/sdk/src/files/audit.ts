@@ -43,6 +43,8 @@ export class Audit {
   readonly #store: string;
   readonly #warn: (message: string) => void;
   readonly #reported = new Set<string>();
+  /** By number, at the checkpoint before. */
+  #seen: ReadonlyMap<number, Descriptor> = new Map();
 
   /** @param store its folder: what lies below is its own */
   constructor(store: string, warn: (message: string) => void) {
@@ -72,7 +74,8 @@ export class Audit {
         },
       );
     }
-    const all = links.flatMap((link) => describeDescriptor(link) ?? []);
+    const all = links.flatMap((link) => describeDescriptor(link, this.#seen.get(link.fd)) ?? []);
+    this.#seen = new Map(all.map((descriptor) => [descriptor.fd, descriptor]));
     const store = realFolder(this.#store);
     const others = all.filter((descriptor) => !isOwn(descriptor, all, store)).sort((a, b) => a.fd - b.fd);
     return others.map(judgement(request, captured, all));

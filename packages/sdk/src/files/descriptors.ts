@@ -81,8 +81,13 @@ export function realFolder(path: string): string {
   }
 }
 
-/** All there is to know of a descriptor; undefined when it was closed meanwhile. */
-export function describeDescriptor({ fd, target }: DescriptorLink): Descriptor | undefined {
+/**
+ * All there is to know of a descriptor; undefined when it was closed meanwhile.
+ * @param known what was found of that number before: it still holds of what has no path and no position
+ */
+export function describeDescriptor({ fd, target }: DescriptorLink, known?: Descriptor): Descriptor | undefined {
+  // The kernel's name of it holds its inode, or says that there is nothing to it.
+  if (known?.target === target && !target.startsWith('/')) return known;
   try {
     const stat = fstatSync(fd);
     const info = readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8');
