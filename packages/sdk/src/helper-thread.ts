@@ -87,6 +87,7 @@ class HelperThread {
       Atomics.store(this.#shared, SHARED.ATTENTION, 1); // nobody else raises it from now on
       Atomics.notify(this.#shared, SHARED.MESSAGES);
     });
+    Atomics.add(this.#shared, SHARED.LIFE, 1);
     setInterval(() => Atomics.add(this.#shared, SHARED.LIFE, 1), LIFE_MS);
   }
 

@@ -167,7 +167,7 @@ export class Checkpointer {
     if (this.#shared[SHARED.ATTENTION] === 0) return undefined;
     // Nothing is due and the loop is to turn already: a caller that did not await gets the same turn again.
     if (this.#turn !== undefined && !this.#life.conductor.due) return this.#turn;
-    return this.#life.calmed() ? undefined : this.#takeTurn();
+    return this.#life.attention.calmed() ? undefined : this.#takeTurn();
   }
 
   /** A safepoint inside a synchronous loop: a due checkpoint is taken before it returns. Handlers must be synchronous. */
@@ -185,12 +185,12 @@ export class Checkpointer {
     this.#life.assertAtSafepoint('safe()');
     const { gate } = this.#life.conductor;
     gate.arrive(MAIN, callPlace(), 'safepoint');
-    this.#life.alert();
+    this.#life.attention.alert();
     try {
       return await this.#life.keepAlive.during(pending);
     } finally {
       await gate.leave(MAIN, 'safepoint');
-      this.#life.calm();
+      this.#life.attention.calm();
       this.#life.assertNotFenced();
     }
   }
@@ -237,7 +237,7 @@ export class Checkpointer {
     } finally {
       const held = gate.leave(MAIN, 'safepoint');
       if (held !== undefined) await this.#life.keepAlive.during(held);
-      this.#life.turned();
+      this.#life.attention.turned();
     }
     this.#life.assertNotFenced();
   }

@@ -7,11 +7,8 @@
  * 1. Registration belongs to `registering`, safepoints to `running`; every other order is ERR_CKPT_PHASE.
  * 2. However it ends, triggers stop, the helper thread ends and the hold on the store is given up, once; not while start()
  *    still works on it.
- * 3. ATTENTION stays raised unless the program runs, no task stands and nothing is due, so that calls at a wrong time
- *    are noticed.
  */
 import { CheckpointError, messageOf } from '../base/errors.js';
-import { LoopTurns } from '../base/loop-turns.js';
 import type { Place } from '../base/place.js';
 import type { Clock } from '../base/ports.js';
 import type { HelperThread } from '../checkpoint/background.js';
@@ -19,7 +16,7 @@ import { type Conductor, endedError } from '../checkpoint/conductor.js';
 import type { Handlers } from '../checkpoint/handlers.js';
 import type { KeepAlive } from '../checkpoint/keep-alive.js';
 import { type CheckpointResult, type ImageInfo, nothingWritten } from '../checkpoint/request.js';
-import { LIFE_ENDED, SHARED } from '../checkpoint/thread-protocol.js';
+import { SHARED } from '../checkpoint/thread-protocol.js';
 import type { ClassRegistry } from '../codec/classes.js';
 import type { FileOptions } from '../files/contract.js';
 import type { FileTable } from '../files/table.js';
@@ -30,6 +27,7 @@ import type { Incarnation } from '../store/contract.js';
 import type { Pacing } from '../triggers/pacing.js';
 import type { SignalTrigger } from '../triggers/signals.js';
 import type { CheckpointOptions } from './arguments.js';
+import { Attention } from './attention.js';
 import type { Events, StartResult } from './events.js';
 import { standWhile } from './stand-while.js';
 
@@ -59,7 +57,7 @@ type Stage = 'registering' | 'starting' | 'running' | 'ended';
 
 export class Life {
   readonly #parts: LifeParts;
-  readonly #turns = new LoopTurns();
+  readonly attention: Attention;
   #stage: Stage = 'registering';
   #startedFinished = false;
   #pacing: Pacing | undefined;
@@ -81,7 +79,7 @@ export class Life {
 
   constructor(parts: LifeParts) {
     this.#parts = parts;
-    this.shared[SHARED.ATTENTION] = 1;
+    this.attention = new Attention(this.shared, parts.conductor, () => this.#canLower());
   }
 
   get shared(): Int32Array {
@@ -162,30 +160,6 @@ export class Life {
     if (phase.at === 'ended' && phase.why === 'fenced') throw endedError('fenced');
   }
 
-  /** Raises the flag that safepoints poll. */
-  alert(): void {
-    Atomics.store(this.shared, SHARED.ATTENTION, 1);
-  }
-
-  /** Lowers the flag that safepoints poll, unless something is due (invariant 3). */
-  calm(): void {
-    if (this.#stage !== 'running' || (this.conductor.phase.at === 'ended' && !this.#startedFinished)) return;
-    this.#lowerAttention();
-    if (this.conductor.due || this.conductor.gate.somebodyStands() || this.#alarmed()) this.alert();
-  }
-
-  /** Whether the flag is up only because a turn of the event loop seemed to be due, while it has turned by itself. */
-  calmed(): boolean {
-    this.calm();
-    return this.#turns.turned() && Atomics.load(this.shared, SHARED.ATTENTION) === 0;
-  }
-
-  /** The event loop has turned for the sake of a safepoint. */
-  turned(): void {
-    this.#turns.look();
-    this.calm();
-  }
-
   async start(): Promise<StartResult> {
     this.#assertNotEnded('start()');
     if (this.#stage !== 'registering')
@@ -201,7 +175,7 @@ export class Life {
       if (result.finished && result.image !== undefined) this.#startFinished(result.image);
       else this.#pacing = this.#parts.startPacing();
       this.conductor.start();
-      this.turned();
+      this.attention.turned();
       return result;
     } catch (error) {
       await this.close();
@@ -213,12 +187,12 @@ export class Life {
   serveSync(task: string, place: Place): void {
     if (!this.#pollsForSync) this.#parts.background.pollRequests(SYNC_POLL_MS);
     this.#pollsForSync = true;
-    this.#lowerAttention();
+    this.attention.lower();
     this.#parts.background.drain();
     this.#pacing?.askIfDue(this.#parts.clock.monotonic());
     this.conductor.runSync(task, place);
     this.assertNotFenced();
-    this.calm();
+    this.attention.calm();
   }
 
   /** A checkpoint that the task at `place` waits for: its capture is that task's safepoint. */
@@ -260,14 +234,9 @@ export class Life {
       throw endedError(phase.why, call);
   }
 
-  /** Fenced, or without the thread that raises the flag. */
-  #alarmed(): boolean {
-    return Atomics.load(this.shared, SHARED.FENCED) !== 0 || Atomics.load(this.shared, SHARED.LIFE) === LIFE_ENDED;
-  }
-
-  #lowerAttention(): void {
-    Atomics.store(this.shared, SHARED.ATTENTION, 0);
-    Atomics.notify(this.shared, SHARED.ATTENTION); // the ticker sleeps while it is raised
+  /** Calls at a wrong time are to be noticed. */
+  #canLower(): boolean {
+    return this.#stage === 'running' && (this.conductor.phase.at !== 'ended' || this.#startedFinished);
   }
 
   #startFinished(image: ImageInfo): void {
@@ -288,7 +257,7 @@ export class Life {
     this.#stage = 'ended';
     signals.close();
     this.runClock.stop();
-    Atomics.store(this.shared, SHARED.ATTENTION, 1);
+    this.attention.alert();
     try {
       await this.#parts.files.close();
     } finally {

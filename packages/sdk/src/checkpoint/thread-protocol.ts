@@ -21,7 +21,7 @@ export const SHARED = {
   FENCED: 1,
   /** Counts messages from the thread, for a program that waits for one synchronously. */
   MESSAGES: 2,
-  /** Counted up by the thread about once a second; LIFE_ENDED when it is over. For a program that waits synchronously. */
+  /** 0 until the thread runs, then counted up by it about once a second; LIFE_ENDED when it is over. */
   LIFE: 3,
   LENGTH: 4,
 } as const;

@@ -5,13 +5,12 @@
  * cost 100 ns and more, so the helper thread raises a flag instead, which costs a plain load.
  *
  * Invariants
- * 1. The flag is raised TICK_MS after the program lowered it.
+ * 1. The flag is raised TURN_MS after the program lowered it.
  * 2. While it is raised the thread sleeps: whoever lowers the flag wakes the waiters of its slot (`Atomics.notify`),
  *    so a program that is idle or busy for long costs nothing.
  */
+import { TURN_MS } from '../base/loop-turns.js';
 import type { Clock, Timer } from '../base/ports.js';
-
-const TICK_MS = 5;
 
 export class Ticker {
   readonly #clock: Clock;
@@ -39,7 +38,7 @@ export class Ticker {
 
   #arm(): void {
     if (this.#stopped) return;
-    this.#timer = this.#clock.timer(TICK_MS, () => {
+    this.#timer = this.#clock.timer(TURN_MS, () => {
       Atomics.store(this.#shared, this.#slot, 1);
       this.start();
     });
