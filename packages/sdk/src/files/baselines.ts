@@ -110,8 +110,8 @@ export class Baselines {
   }
 
   /** True when no life has ever opened the file for writing. */
-  isNew(declaration: FileDeclaration): boolean {
-    return this.#of(declaration).length === 0;
+  isNew(file: KnownFile): boolean {
+    return this.#of(file).length === 0;
   }
 
   /** A saved copy of content with that hash, so that it need not be saved again. */
