@@ -17,6 +17,7 @@ import { planFiles, refusalOf, shownPlan } from '../files/plan.js';
 import type { PlannedFile } from '../files/plan-types.js';
 import { type PutBackHold, putBack, recoverPutBack } from '../files/put-back.js';
 import type { FileTable } from '../files/table.js';
+import type { OpenedFile } from '../files/tracked-file.js';
 import type { UntrackedFiles } from '../files/untracked.js';
 import type { Incarnation, Store } from '../store/contract.js';
 import { quietly } from '../store/failure.js';
@@ -43,6 +44,9 @@ export class FilesAtStart {
   #streams: readonly FileDeclaration[] = [];
   #plans: readonly PlannedFile[] = [];
   #hold: PutBackHold | undefined;
+  /** Settles with the opening before. */
+  #opening: Promise<unknown> = Promise.resolve();
+  #done = false;
 
   private constructor(parts: FilesParts, context: StartContext) {
     this.#parts = parts;
@@ -101,7 +105,7 @@ export class FilesAtStart {
     await this.#measureStreams();
     const { table, untracked } = this.#parts;
     await untracked.takeCensus([...table.declarations, ...this.#streams], this.#context);
-    await table.start((declaration, record) => openTracked(declaration, record, this.#context));
+    await table.start((declaration, record) => this.#open(declaration, record));
   }
 
   /** The program writes to its standard streams by itself; opening them here tells their baselines, no more. */
@@ -123,18 +127,35 @@ export class FilesAtStart {
   /** The start succeeded. */
   async done(): Promise<void> {
     await this.#hold?.done();
+    this.#done = true;
+    await this.#tidy();
+  }
+
+  /** One after the other: what is kept of one file must not be tidied away while it is written. */
+  #open(declaration: FileDeclaration, record: TrackedFileRecord | undefined): Promise<OpenedFile> {
+    const opened = this.#opening.then(async () => {
+      const file = await openTracked(declaration, record, this.#context);
+      if (this.#done && declaration.flags === 'w') await this.#tidy(); // it may have kept what it emptied
+      return file;
+    });
+    this.#opening = opened.catch(() => {});
+    return opened;
+  }
+
+  /** Only tidying: everything has succeeded without it. */
+  async #tidy(): Promise<void> {
     const { store, log } = this.#parts;
-    // Only tidying: the start has succeeded without it.
-    await store
-      .images()
-      .then(async (images) => {
-        await this.#context.baselines.clean(images, this.#context.source);
-        await cleanCensuses(
-          this.#context,
-          images.map(({ epoch }) => epoch),
-        );
-      })
-      .catch((error: unknown) => log(`old baselines of files stay in the journal: ${messageOf(error)}`));
+    const { baselines, source, epoch, generation } = this.#context;
+    try {
+      const images = await store.images();
+      await baselines.clean([...images, { epoch, generation: generation() }], source); // the newest capture may not be committed yet
+      await cleanCensuses(
+        this.#context,
+        images.map(({ epoch }) => epoch),
+      );
+    } catch (error) {
+      log(`old baselines of files stay in the journal: ${messageOf(error)}`);
+    }
   }
 }
 
