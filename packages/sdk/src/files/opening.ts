@@ -16,11 +16,11 @@ import { checkRangeOf, hashRange } from './check.js';
 import type { StartContext } from './context.js';
 import type { Baseline, FileDeclaration, TrackedFileRecord } from './contract.js';
 import { writes } from './declaration.js';
+import type { OpenedFile } from './ends.js';
 import { fileError, onFile } from './failure.js';
 import { type Inspected, openInspected, type Place } from './inspect.js';
 import { planFile } from './plan.js';
 import { applyPlans } from './put-back.js';
-import type { OpenedFile } from './tracked-file.js';
 import { attemptOn } from './verify.js';
 
 const MAKE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW;

@@ -13,9 +13,10 @@ import { CheckpointError } from '../base/errors.js';
 import type { AuditRequest } from './audit.js';
 import type { CapturedFile, FileDeclaration, FileIdentity, FileOptions, TrackedFileRecord } from './contract.js';
 import { declareFile, writes } from './declaration.js';
+import type { OpenedFile } from './ends.js';
 import { fileError } from './failure.js';
 import { isWithinRoots } from './roots.js';
-import { type OpenedFile, TrackedFile, type TrackedFileParts } from './tracked-file.js';
+import { TrackedFile, type TrackedFileParts } from './tracked-file.js';
 
 /** Opens a declared file: put back already when there is a record, by its baseline otherwise. */
 export type OpenTracked = (declaration: FileDeclaration, record: TrackedFileRecord | undefined) => Promise<OpenedFile>;
