@@ -38,7 +38,7 @@ describe('files that nobody declared', () => {
     const state = ckpt.state('state', () => ({ n: 0 }));
     await ckpt.start();`;
 
-  it('are told once, with path and position, and stand in the image', async () => {
+  it('F44: are told once, with path and position, and stand in the image with their flags, appending or not', async () => {
     const { told } = await lab.run(`${OPEN}
       await ckpt.checkpoint(); await ckpt.checkpoint();
       say('told', { warned });
