@@ -10,12 +10,18 @@ import { Laboratory } from '../fixtures/sdk-program.js';
 const KILLED = { signal: 'SIGKILL' };
 
 describe('an output that is written, closed and in no later image', () => {
-  it.each(['a', 'w', 'wx'])('F69: is whole after a kill and a restart of a program that declares it at its top (%s)', async (flags) => {
+  it.each([
+    ['a', 'append'],
+    ['w', 'append'],
+    ['wx', 'append'],
+    ['w', 'volatile'],
+    ['wx', 'volatile'],
+  ])('F69: is whole after a kill and a restart of a program that declares it at its top (%s, %s)', async (flags, policy) => {
     const laboratory = new Laboratory();
     const program = `
       const ckpt = await open({ every: false });
       const state = ckpt.state('state', () => ({ step: 0 }));
-      const out = ckpt.file('out', 'out.txt', { flags: '${flags}' });
+      const out = ckpt.file('out', 'out.txt', { flags: '${flags}', policy: '${policy}' });
       const { restarted } = await ckpt.start();
       while (state.step < 20) {
         if (state.step < 10) out.write('line ' + state.step + '\\n');
@@ -67,6 +73,30 @@ describe('a file that is emptied by opening it again with w', () => {
     const { middle } = await laboratory.run(program);
     expect(middle?.['status']).toBe(lines(7, 13));
     expect(readFileSync(join(laboratory.folder, 'status.txt'), 'utf8')).toBe(lines(14, 21));
+  });
+});
+
+describe('what is kept of a file that is emptied again and again', () => {
+  it('goes in the same life once no image needs it any more', async () => {
+    const laboratory = new Laboratory();
+    const { end } = await laboratory.run(`
+      const ckpt = await open({ every: false, keep: 2 });
+      const state = ckpt.state('state', () => ({ step: 0 }));
+      await ckpt.start();
+      let most = 0;
+      for (; state.step < 12; state.step++) {
+        const status = ckpt.file('status', 'status.txt', { flags: 'w' });
+        status.write('line ' + state.step + '\\n');
+        await status.flush();
+        most = Math.max(most, fs.readdirSync(process.env.CKPT_DIR + '/tails').length);
+        await ckpt.checkpoint();
+        await status.close();
+      }
+      say('end', { most, left: fs.readdirSync(process.env.CKPT_DIR + '/tails').length });
+      await ckpt.finish();
+    `);
+    expect(end?.['most']).toBeLessThanOrEqual(4);
+    expect(end?.['left']).toBeGreaterThan(0);
   });
 });
 

@@ -2,7 +2,7 @@
  * The files of a program through its lives: ended in every way, killed before its first image, stopped and overtaken, copied
  * while it runs.
  */
-import { cpSync, existsSync, mkdtempSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -148,6 +148,48 @@ describe('a copy of a run, files and all, made while it runs', () => {
     first.goOn();
     expect(await first.ended).toMatchObject({ code: 0 });
     expect(original.files()).toEqual(await undisturbedFiles(PROGRAM));
+  });
+});
+
+describe('a line that was asked for in a race that it lost', () => {
+  it.each(['held', 'dropped'])('F67: is there again after a kill and a restart (%s)', async (kept) => {
+    const laboratory = new Laboratory();
+    const input = Array.from({ length: 30 }, (_, n) => `line ${n} é\n`).join('');
+    writeFileSync(join(laboratory.folder, 'in.txt'), input);
+    const program = `
+      const ckpt = await open({ every: false });
+      const state = ckpt.state('state', () => ({ lines: 0, losses: 0 }));
+      const input = ckpt.file('in', 'in.txt', { flags: 'r' });
+      const out = ckpt.file('out', 'out.txt', { flags: 'w' });
+      const { incarnation } = await ckpt.start();
+      const lines = input.lines();
+      let pending;
+      for (;;) {
+        pending ??= lines.next();
+        const impatient = state.losses <= state.lines && state.lines % 3 === 0;
+        const first = await Promise.race(impatient ? [Promise.resolve(), pending] : [pending]);
+        if (first === undefined) {
+          for (let n = 0; n < 10; n++) await turn(); // the line is there by now
+          state.losses = state.lines + 1;
+          await ckpt.checkpoint();
+          if (incarnation < 3 && state.lines === 9 * incarnation) {
+            '${kept}' === 'held' ? await pending : (pending = undefined);
+            await out.flush();
+            process.kill(process.pid, 'SIGKILL');
+          }
+          continue;
+        }
+        pending = undefined;
+        if (first.done) break;
+        out.write(first.value + '\\n');
+        state.lines++;
+        await ckpt.safepoint();
+      }
+      await ckpt.finish();
+    `;
+    for (let life = 0; life < 2; life++) expect(await laboratory.start(program).ended).toMatchObject({ signal: 'SIGKILL' });
+    await laboratory.run(program);
+    expect(readFileSync(join(laboratory.folder, 'out.txt'), 'utf8')).toBe(input);
   });
 });
 

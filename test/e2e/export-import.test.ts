@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, type TestContext } from 'vitest';
 import { nodePath } from '../fixtures/node.js';
+import { copyPackage } from '../fixtures/readable-package.js';
 import { needRoot, needTool } from '../fixtures/tools.js';
 
 const cli = fileURLToPath(new URL('../../packages/sdk/dist/cli.js', import.meta.url));
@@ -142,13 +143,17 @@ describe('an exported run', () => {
     needRoot(context);
     needTool(context, 'setpriv');
     const as = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
-    chmodFor(context, as);
     const expected = expectedOutputs();
     const file = exportedRun('--with-files');
-    const place = workplace('new', false);
+    const place = join(folder, 'theirs');
+    copyPackage(sdk, '@ckpt/sdk', place);
+    copyFileSync(program, join(place, 'mover.mjs'));
     for (const path of [folder, place, file]) chownSync(path, NOBODY, NOBODY);
+    const theirNode = readableNode(as);
+    const theirCli = join(place, 'node_modules/@ckpt/sdk/dist/cli.js');
     const store = join(place, 'store');
-    const end = started(run(place, ['ckpt', '--dir', store, 'restart', file, '--', nodePath, 'mover.mjs'], { HOME: place }, as));
+    const restart = [theirNode, theirCli, '--dir', store, 'restart', file, '--', theirNode, 'mover.mjs'];
+    const end = started(run(place, restart, { HOME: place }, as));
     expect(end).toMatchObject({ restarted: true, lines: LINES });
     expect(outputsOf(place)).toEqual(expected);
     for (const made of [store, join(store, 'images'), join(place, 'totals.txt')]) expect(statSync(made).uid).toBe(NOBODY);
@@ -167,10 +172,12 @@ describe('an exported run', () => {
   });
 });
 
-/** The package and Node must be readable to whoever runs them. */
-function chmodFor(context: TestContext, as: readonly string[]): void {
-  const { status } = run(folder.slice(0, folder.lastIndexOf('/')), [nodePath, cli, '--version'], {}, as);
-  if (status !== 0) context.skip('the package is not readable to another user');
+/** Node as others can start it: itself, or a copy where it lies in a private folder. */
+function readableNode(as: readonly string[]): string {
+  if (run(folder, [nodePath, '--version'], {}, as).status === 0) return nodePath;
+  const copy = join(folder, 'node');
+  copyFileSync(nodePath, copy);
+  return copy;
 }
 
 describe('what cannot be moved', () => {

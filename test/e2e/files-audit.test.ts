@@ -38,7 +38,7 @@ describe('files that nobody declared', () => {
     const state = ckpt.state('state', () => ({ n: 0 }));
     await ckpt.start();`;
 
-  it('are told once, with path and position, and stand in the image', async () => {
+  it('F44: are told once, with path and position, and stand in the image with their flags, appending or not', async () => {
     const { told } = await lab.run(`${OPEN}
       await ckpt.checkpoint(); await ckpt.checkpoint();
       say('told', { warned });
@@ -140,6 +140,32 @@ describe('files that nobody declared', () => {
     expect(stderr).toContain('ERR_CKPT_FILE_CHANGED');
     expect(stderr).toContain('library.log.1');
     expect(readFileSync(log)).toEqual(readFileSync(`${log}.1`));
+  });
+
+  it('F42: a file outside the roots is refused when it is declared after start(), not by a restart that can no longer know it', async () => {
+    const { told } = await lab.run(`
+      fs.mkdirSync('inside');
+      fs.mkdirSync('outside');
+      fs.symlinkSync('../outside', 'inside/link');
+      const ckpt = await open({ roots: ['inside'] });
+      const early = ckpt.file('early', 'outside/early.txt');
+      await ckpt.start();
+      const late = (path, options) => codeOf(async () => ckpt.file(path + options?.policy, path, options).flush());
+      say('told', {
+        outside: await late('outside/late.txt'),
+        linked: await late('inside/link/late.txt'),
+        made: fs.readdirSync('outside'),
+        inside: await late('inside/late.txt'),
+        ignored: await late('outside/late.txt', { policy: 'ignore' }),
+      });
+      await ckpt.finish();`);
+    expect(told).toMatchObject({
+      outside: 'ERR_CKPT_FILE_UNSAFE',
+      linked: 'ERR_CKPT_FILE_UNSAFE',
+      made: ['early.txt'],
+      inside: 'ok',
+      ignored: 'ok',
+    });
   });
 
   const TWO_FILES = `

@@ -1,11 +1,26 @@
-import { appendFileSync, closeSync, mkdtempSync, openSync, realpathSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Counted } from '../../packages/sdk/src/files/census.js';
 import type { CapturedFile } from '../../packages/sdk/src/files/contract.js';
 import { declareFile } from '../../packages/sdk/src/files/declaration.js';
 import { LibraryFiles } from '../../packages/sdk/src/files/library-files.js';
-import { compileRules, type FileRule } from '../../packages/sdk/src/files/rules.js';
+import { findMatching } from '../../packages/sdk/src/files/matching-files.js';
+import { compileRules, type FileRule, folderOf } from '../../packages/sdk/src/files/rules.js';
 
 describe.runIf(process.platform === 'linux')('files of libraries', () => {
   let folder: string;
@@ -27,7 +42,7 @@ describe.runIf(process.platform === 'linux')('files of libraries', () => {
   }
 
   function library(rules: FileRule[] = [{ pattern: '*.log', policy: 'append' }], recorded: string[] = []): LibraryFiles {
-    return new LibraryFiles('main', compileRules(rules, folder), recorded);
+    return new LibraryFiles('main', { rules, policyOf: compileRules(rules, folder), workingDirectory: folder, store: '' }, recorded);
   }
 
   const facts = (captured: CapturedFile[]): unknown[] =>
@@ -74,6 +89,53 @@ describe.runIf(process.platform === 'linux')('files of libraries', () => {
     expect(facts(files.capture(new Set()))).toMatchObject([{ size: 15, position: 15 }]);
     expect(facts(library(undefined, [path]).capture(new Set()))).toMatchObject([{ size: 15 }]);
     expect(library([], [path]).capture(new Set())).toEqual([]);
+  });
+
+  it('follows what differs from the census though nobody has it open, and never what the program declared', () => {
+    for (const file of ['same.log', 'grown.log', 'unknown.log', 'declared.log']) writeFileSync(join(folder, file), 'x');
+    const files = library();
+    const counted = (file: string): [string, Counted] => {
+      const { size, dev, ino } = lstatSync(join(folder, file));
+      return [join(folder, file), { size, identity: { dev, ino }, check: { from: 0, to: 0, hash: '' } }];
+    };
+    files.compareWith(
+      new Map<string, Counted | undefined>([...['same.log', 'grown.log'].map(counted), [join(folder, 'unknown.log'), undefined]]),
+    );
+    files.capture(new Set([join(folder, 'declared.log')]));
+    for (const file of ['grown.log', 'unknown.log', 'declared.log', 'new.log']) appendFileSync(join(folder, file), 'more');
+    expect(facts(files.capture(new Set()))).toMatchObject([
+      { name: `fd:${join(folder, 'grown.log')}`, size: 5 },
+      { name: `fd:${join(folder, 'new.log')}`, size: 4 },
+    ]);
+  });
+
+  it('are found below the folders that patterns lead to, through no link, not in the store, and not beyond a limit', () => {
+    for (const file of ['a.log', 'deep/b.log', 'deep/deeper/c.log', 'store/tail.log', 'ignored/d.log', 'e.txt']) {
+      mkdirSync(join(folder, file, '..'), { recursive: true });
+      writeFileSync(join(folder, file), '');
+    }
+    symlinkSync(join(folder, 'a.log'), join(folder, 'link.log'));
+    symlinkSync(join(folder, 'deep'), join(folder, 'link'));
+    const found = (patterns: string[], most = 1_000): string[] | undefined => {
+      const append = patterns.map((pattern): FileRule => ({ pattern, policy: 'append' }));
+      const rules: FileRule[] = [{ pattern: 'ignored/**', policy: 'ignore' }, ...append, { pattern: '**', policy: 'volatile' }];
+      const searched = { rules, policyOf: compileRules(rules, folder), workingDirectory: folder, store: join(folder, 'store'), most };
+      const all = findMatching(searched);
+      return all === undefined ? undefined : [...all].map((path) => relative(folder, path)).sort();
+    };
+    expect(found(['**/*.log'])).toEqual(['a.log', 'deep/b.log', 'deep/deeper/c.log']);
+    expect(found(['*.log'])).toEqual(['a.log']);
+    expect(found(['deep/*.log', 'a.log', 'link/*.log', 'none/*', 'none.log'])).toEqual(['a.log', 'deep/b.log']);
+    expect(found([`${folder}/{deep/deeper,x}/*`])).toEqual(['deep/deeper/c.log']);
+    expect(found(['**/*.log'], 11)).toEqual(['a.log', 'deep/b.log', 'deep/deeper/c.log']);
+    expect(found(['**/*.log'], 10)).toBeUndefined();
+    expect(found(['deep/*.log'], 2)).toEqual(['deep/b.log']);
+    expect([folderOf('/*'), folderOf('logs/a/b-*.log'), folderOf('../x/**/y'), folderOf('a.log')]).toEqual([
+      { folder: '/', depth: 1 },
+      { folder: 'logs/a', depth: 1 },
+      { folder: '../x', depth: Number.POSITIVE_INFINITY },
+      { folder: 'a.log', depth: 0 },
+    ]);
   });
 
   it('lets go of a path where nothing lies any more, and takes what lies there after a rotation', () => {

@@ -327,6 +327,19 @@ describe('the entries', () => {
     expect(Object.values(at.tails())).toEqual(['content']);
   });
 
+  it.each([
+    ['fsync-directory', 'tails', 'ERR_CKPT_UNCERTAIN'],
+    ['write', 'tmp', 'ERR_CKPT_IO'],
+  ] as const)('leave no copy behind that could not be finished (%s)', async (op, path, refused) => {
+    const at = place();
+    at.write('db', 'content');
+    const life = await at.life({ faults: [{ op, path: `/${path}`, action: 'errno:EIO' }] });
+    await expect(openTracked(at.declare('db', { flags: 'r+' }), undefined, life.context)).rejects.toMatchObject({ code: refused });
+    expect(life.recording.fired).toHaveLength(1);
+    expect(at.tails()).toEqual({});
+    expect(at.text('db')).toBe('content');
+  });
+
   it('of a damaged or moved record refuse the start and name it', async () => {
     const at = place();
     await lived(at, at.declare('out'), 'line\n');

@@ -328,6 +328,77 @@ describe('an element counts as taken', () => {
     await file.close();
   });
 
+  describe.each(['there', 'to come'])('F67: when it goes through a race (%s)', (asked) => {
+    let file: TrackedFile;
+    let lines: AsyncIterableIterator<string, undefined>;
+    let before: number;
+    beforeEach(async () => {
+      file = await reading('one\ntwo\nthree\nfour\n');
+      lines = file.lines();
+      if (asked === 'there') await lines.next();
+      before = recorded(file);
+    });
+    afterEach(() => file.close());
+    const lost = async (element: Promise<unknown>): Promise<void> => {
+      expect(await Promise.race([Promise.resolve('first'), element])).toBe('first');
+      for (let n = 0; n < 20; n++) await turn(); // it is there by now
+    };
+
+    it('only once it is awaited, when it lost and is held', async () => {
+      const held = lines.next();
+      for (let round = 0; round < 3; round++) {
+        await lost(held);
+        expect(recorded(file)).toBe(before);
+      }
+      await held;
+      expect(recorded(file)).toBe(before + 4);
+    });
+
+    it('with the next one, when it lost and was dropped', async () => {
+      await lost(lines.next());
+      expect(recorded(file)).toBe(before);
+      await lines.next();
+      expect(recorded(file)).toBe(asked === 'there' ? 14 : 8);
+    });
+
+    it('at once when the program looks at what it won', async () => {
+      const won = await Promise.race([lines.next(), new Promise<never>(() => {})]);
+      expect(recorded(file)).toBe(before);
+      expect(won.done).toBe(false);
+      expect(recorded(file)).toBe(before + 4);
+      expect(won).toEqual({ done: false, value: asked === 'there' ? 'two' : 'one' });
+    });
+  });
+
+  it.each<[string, (element: Promise<unknown>) => Promise<unknown>]>([
+    ['await', (element) => element],
+    ['then', (element) => element.then(() => {})],
+    ['catch', (element) => element.catch(() => {})],
+  ])('by %s also when its value is not looked at', async (_how, skip) => {
+    const file = await reading('header\n1\n');
+    const lines = file.lines();
+    await skip(lines.next());
+    expect(recorded(file)).toBe(7);
+    await skip(lines.next());
+    expect(recorded(file)).toBe(9);
+    await file.close();
+  });
+
+  it('by the value that came of it through Promise.all, an async function or another promise', async () => {
+    const file = await reading('a\nb\nc\nd\n');
+    const pieces = file.chunks(2);
+    const [first, second] = await Promise.all([pieces.next(), pieces.next()]);
+    expect([recorded(file), String(first.value), recorded(file), String(second.value), recorded(file)]).toEqual([0, 'a\n', 2, 'b\n', 4]);
+    const third = await (async () => pieces.next())();
+    const fourth = await new Promise<IteratorResult<Buffer>>((resolve) => resolve(pieces.next()));
+    expect(recorded(file)).toBe(4);
+    expect(String(fourth.value)).toBe('d\n');
+    expect(recorded(file)).toBe(8);
+    expect(String(third.value)).toBe('c\n');
+    expect(recorded(file)).toBe(8);
+    await file.close();
+  });
+
   it('no more once the position was set', async () => {
     const file = await reading('0123456789');
     const [there, toCome] = [await file.read(1), file.read(4)];

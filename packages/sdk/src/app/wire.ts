@@ -99,15 +99,20 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     assertNewestSync: () => background.assertNewestSync(clock),
   });
   const records = recordedFiles(selection);
-  const files: FileTable = new FileTable(MAIN, declarable(records), {
-    clock,
-    fileSystem,
-    allowed: () => permit.allowed(),
-    allowedSync: () => permit.allowedSync(),
-    waitReleased: (released) => background.waitSync(released),
-    assertAlive: () => permit.assertAlive(),
-    gate: (take) => conductor().gate.whenGoingOn(MAIN, take),
-  });
+  const files: FileTable = new FileTable(
+    MAIN,
+    declarable(records),
+    {
+      clock,
+      fileSystem,
+      allowed: () => permit.allowed(),
+      allowedSync: () => permit.allowedSync(),
+      waitReleased: (released) => background.waitSync(released),
+      assertAlive: () => permit.assertAlive(),
+      gate: (take) => conductor().gate.whenGoingOn(MAIN, take),
+    },
+    resolved.roots,
+  );
   return {
     events,
     runClock,
@@ -152,6 +157,8 @@ function makeUntracked(opened: Opened, records: readonly TrackedFileRecord[], ta
     openFiles,
     records,
     locate: locator(opened),
+    mapped: resolved.mappedRoots,
+    store: resolved.dir,
     declared: () => table.declarations,
     warn,
   });

@@ -110,8 +110,8 @@ export class Baselines {
   }
 
   /** True when no life has ever opened the file for writing. */
-  isNew(declaration: FileDeclaration): boolean {
-    return this.#of(declaration).length === 0;
+  isNew(file: KnownFile): boolean {
+    return this.#of(file).length === 0;
   }
 
   /** A saved copy of content with that hash, so that it need not be saved again. */
@@ -161,7 +161,8 @@ export class Baselines {
   }
 
   /**
-   * Removes what no restart can need (invariant 3). Only at a start, when no image is being written.
+   * Removes what no restart can need (invariant 3). Not while a file is being opened.
+   * @param images those that there are, and any that is being written
    * @param source what this life started from
    */
   async clean(images: readonly Moment[], source: Moment | null): Promise<void> {
@@ -184,7 +185,7 @@ export class Baselines {
       this.#made.delete(record);
     }
     const used = this.#copies();
-    for (const file of await this.#journal.saved()) if (file.startsWith('copy-') && !used.has(file)) await this.#journal.drop(file);
+    for (const file of await this.#journal.saved()) if (this.#isOfUs(file) && !used.has(file)) await this.#journal.drop(file);
   }
 
   /** What this life has recorded, newest first. */
@@ -201,6 +202,12 @@ export class Baselines {
   #of({ name, given, path }: KnownFile): Entry[] {
     const moved = !isAbsolute(given);
     return this.#entries.filter((entry) => entry.path === path || (moved && entry.given === given && entry.name === name));
+  }
+
+  /** A copy of this life or an earlier one; a later life may have begun meanwhile. */
+  #isOfUs(file: string): boolean {
+    const epoch = /^copy-([1-9]\d{0,14})-/.exec(file)?.[1];
+    return epoch !== undefined && Number(epoch) <= this.#epoch;
   }
 
   #copies(): Set<string> {

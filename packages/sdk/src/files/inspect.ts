@@ -98,7 +98,7 @@ async function safePath({ fileSystem, roots }: Inspector, place: Place): Promise
   });
 }
 
-function isBelow(folder: string, path: string): boolean {
+export function isBelow(folder: string, path: string): boolean {
   return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }
 

@@ -16,11 +16,11 @@ import { checkRangeOf, hashRange } from './check.js';
 import type { StartContext } from './context.js';
 import type { Baseline, FileDeclaration, TrackedFileRecord } from './contract.js';
 import { writes } from './declaration.js';
+import type { OpenedFile } from './ends.js';
 import { fileError, onFile } from './failure.js';
 import { type Inspected, openInspected, type Place } from './inspect.js';
 import { planFile } from './plan.js';
 import { applyPlans } from './put-back.js';
-import type { OpenedFile } from './tracked-file.js';
 import { attemptOn } from './verify.js';
 
 const MAKE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW;
@@ -102,7 +102,7 @@ async function openNew(declaration: FileDeclaration, context: StartContext): Pro
   }
   return closedOnFailure(inspected.file, async () => {
     if (goesOnAsClosed(declaration, context)) {
-      await recordBaseline({ ...declaration, flags: 'a' }, inspected, context);
+      if (policy !== 'volatile') await recordBaseline({ ...declaration, flags: 'a' }, inspected, context);
       return opened(inspected, inspected.stat.size, inspected.stat.size);
     }
     if (flags === 'wx') throw taken(place, inspected.stat);
@@ -118,11 +118,13 @@ async function openNew(declaration: FileDeclaration, context: StartContext): Pro
 
 /**
  * A file that the run had written and closed when the source image was made, and that is declared again before start():
- * that is the same handle, not another opening, so `w` cuts nothing and `wx` finds nothing in its way.
+ * that is the same handle, not another opening, so `w` cuts nothing and `wx` finds nothing in its way. Of one that is
+ * `volatile` nothing was written down, and no restart takes anything from it.
  */
 function goesOnAsClosed(declaration: FileDeclaration, { ready, source, baselines }: StartContext): boolean {
-  const { flags, path } = declaration;
-  return (flags === 'w' || flags === 'wx') && source !== null && ready.has(path) && baselines.isOfHistory(declaration, source);
+  const { flags, path, policy } = declaration;
+  if ((flags !== 'w' && flags !== 'wx') || source === null || !ready.has(path)) return false;
+  return policy === 'volatile' || baselines.isOfHistory(declaration, source);
 }
 
 async function make(
@@ -171,7 +173,12 @@ async function keepCopy(
   const known = baselines.copyOf(declaration, hash);
   if (known !== undefined) return known;
   const copy = baselines.copyName();
-  await journal.save(copy, (sink) => copyOut(file, 0, to, sink, () => {}));
+  try {
+    await journal.save(copy, (sink) => copyOut(file, 0, to, sink, () => {}));
+  } catch (cause) {
+    await quietly(() => journal.drop(copy)); // no entry speaks of it yet
+    throw cause;
+  }
   return copy;
 }
 

@@ -83,7 +83,8 @@ function placeOf(record: TrackedFileRecord, declaration: FileDeclaration | undef
   return { name, path: locate?.(record) ?? record.path, trust: 'image-only' };
 }
 
-async function planned(
+/** Runs one plan; a refusal becomes part of it. */
+export async function planned(
   { name = '', path, trust }: Place,
   policy: PlannedFile['policy'],
   plan: (facts: Facts) => Promise<Outcome>,

@@ -7,11 +7,13 @@
  * 3. `seek` begins anew: what was handed out before it moves the position no more.
  * 4. A line that was read ahead is handed out at once: no promise but its own is made.
  * 5. An element is taken in the microtask before the program's continuation runs, not when it begins to wait: what
- *    `safe(Promise.all([lines.next(), other]))` waits for is asked for before safe() is called.
+ *    `safe(lines.next().catch(retry))` waits for is asked for before safe() is called.
+ * 6. A line or chunk that goes through other promises is taken when the program looks at the result: a race may be lost,
+ *    and what nobody has looked at is handed out again after a restart. read() hands out plain bytes, which cannot tell.
  */
 import type { OpenFile } from '../base/ports.js';
 import { ReadAhead } from './read-ahead.js';
-import { HandedOut, type Takeable, type TakeGate, type Taker } from './taken.js';
+import { HandedOut, type Takeable, type TakeGate, type Taker, type Watch } from './taken.js';
 
 const END: IteratorResult<never, undefined> = Object.freeze({ done: true, value: undefined });
 
@@ -22,6 +24,8 @@ class Run implements Taker {
   readonly ahead: ReadAhead;
   readonly #taken: (end: number) => void;
   #end = 0;
+  /** What #end was before the last take. */
+  #before = 0;
   #awaited = false;
 
   constructor(ahead: ReadAhead, taken: (end: number) => void) {
@@ -31,10 +35,20 @@ class Run implements Taker {
 
   /** Called before the program's continuation is queued, so what is queued here runs before it (invariant 5). */
   take(end: number): void {
+    this.#before = this.#end;
     if (end > this.#end) this.#end = end;
     if (this.#awaited) return;
     this.#awaited = true;
     void NOW.then(this.#goesOn);
+  }
+
+  withdraw(): void {
+    this.#end = this.#before;
+  }
+
+  /** At once: the program may come to a synchronous safepoint next. */
+  seen(end: number): void {
+    this.#taken(end);
   }
 
   readonly #goesOn = (): void => {
@@ -94,6 +108,7 @@ export class Reading {
       (ahead) => ahead.readyPiece(length),
       (ahead) => ahead.piece(length),
       (bytes) => bytes,
+      undefined,
     );
   }
 
@@ -104,6 +119,7 @@ export class Reading {
         (ahead) => ahead.readyPiece(length),
         (ahead) => ahead.piece(length),
         (value): IteratorResult<Buffer, undefined> => (value.byteLength === 0 ? END : { done: false, value }),
+        watched,
       ),
     );
   }
@@ -115,20 +131,26 @@ export class Reading {
         (ahead) => ahead.readyLine(),
         (ahead) => ahead.line(),
         (value): IteratorResult<string, undefined> => (value === undefined ? END : { done: false, value }),
+        watched,
       ),
     );
   }
 
-  #hand<T, R>(ready: (ahead: ReadAhead) => T | undefined, produce: (ahead: ReadAhead) => Promise<T>, shape: (value: T) => R): Promise<R> {
+  #hand<T, R>(
+    ready: (ahead: ReadAhead) => T | undefined,
+    produce: (ahead: ReadAhead) => Promise<T>,
+    shape: (value: T) => R,
+    watch: Watch,
+  ): Promise<R> {
     const run = this.#run;
     if (run !== undefined && this.#underWay === 0) {
       const value = ready(run.ahead);
-      if (value !== undefined) return HandedOut.now(shape(value), run, run.ahead.next);
+      if (value !== undefined) return HandedOut.now(shape(value), run, run.ahead.next, watch);
     }
-    return this.#handLater(run, produce, shape);
+    return HandedOut.later(this.#produceLater(run, produce, shape), watch);
   }
 
-  #handLater<T, R>(asked: Run | undefined, produce: (ahead: ReadAhead) => Promise<T>, shape: (value: T) => R): Promise<R> {
+  #produceLater<T, R>(asked: Run | undefined, produce: (ahead: ReadAhead) => Promise<T>, shape: (value: T) => R): Promise<Takeable<R>> {
     this.#underWay++;
     const element = this.#last.then(async (): Promise<Takeable<R>> => {
       await this.#opening;
@@ -145,7 +167,7 @@ export class Reading {
       this.#underWay--;
     };
     this.#last = element.then(over, over);
-    return HandedOut.later(element);
+    return element;
   }
 
   #take(run: Run, end: number): void {
@@ -158,6 +180,23 @@ export class Reading {
 function iterator<T>(next: () => Promise<IteratorResult<T, undefined>>): AsyncIterableIterator<T, undefined> {
   const elements: AsyncIterableIterator<T, undefined> = { next, [Symbol.asyncIterator]: () => elements };
   return elements;
+}
+
+/** The same result, which tells when it is looked at (invariant 6); what a failure was replaced with is nobody's element. */
+function watched<T>(result: T, seen: () => void): T {
+  const { done, value } = Object(result);
+  if (done !== false) return result;
+  const told = {
+    get done(): false {
+      seen();
+      return false;
+    },
+    get value(): unknown {
+      seen();
+      return value;
+    },
+  };
+  return told as T; // an IteratorResult like `result`
 }
 
 /** @throws TypeError */

@@ -32,6 +32,16 @@ export function compileRules(rules: readonly FileRule[], workingDirectory: strin
   return (path) => compiled.find(({ matches }) => matches.test(path))?.policy;
 }
 
+/** Where to look for what a pattern matches: `depth` levels of folders, of which `folder` is the first; 0: it is a file itself. */
+export function folderOf(pattern: string): { readonly folder: string; readonly depth: number } {
+  const components = posix.normalize(pattern).split('/');
+  const literals = components.findIndex((component) => /[*?[{\\]/u.test(component));
+  if (literals < 0) return { folder: pattern, depth: 0 };
+  const rest = components.slice(literals);
+  const folder = components.slice(0, literals).join('/') || (isAbsolute(pattern) ? '/' : '.');
+  return { folder, depth: rest.some((component) => /\*\*|[{}]/u.test(component)) ? Number.POSITIVE_INFINITY : rest.length };
+}
+
 function compilePattern(pattern: string, workingDirectory: string): RegExp {
   if (isAbsolute(pattern)) return new RegExp(`^${translate(posix.normalize(pattern), pattern)}$`, 'su');
   let base = workingDirectory;

@@ -9,34 +9,13 @@
  * 2. `position` is where the program is: behind what it wrote, or behind what it has gone on with.
  * 3. What was written is durable when close() resolves, because images made after it do not look after the file.
  */
-import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
 import { CheckpointError } from '../base/errors.js';
-import type { FileSystem, OpenFile } from '../base/ports.js';
-import { syncFolder } from '../store/durable.js';
+import type { FileSystem } from '../base/ports.js';
 import type { CapturedFile, FileDeclaration, FileIdentity } from './contract.js';
-import { reads, writes } from './declaration.js';
-import { fileFailure } from './failure.js';
-import { assertLength, Reading } from './reading.js';
-import type { TakeGate } from './taken.js';
-import { readBehind, WriteBehind, type WriteBehindParts } from './write-behind.js';
+import { type Ends, type EndsParts, letGo, makeEnds, type OpenedFile, openEnds, positionOf } from './ends.js';
+import { assertLength, type Reading } from './reading.js';
 import { writeStreamOf } from './write-stream.js';
-
-/** An opened file and where the handle begins in it. */
-export interface OpenedFile {
-  readonly file: OpenFile;
-  readonly identity: FileIdentity;
-  readonly position: number;
-  /** Bytes that belong to the run so far. */
-  readonly size: number;
-  /** True when this life made the file. */
-  readonly created: boolean;
-}
-
-interface Ends {
-  readonly writer: WriteBehind | undefined;
-  readonly reader: Reading | undefined;
-}
 
 type State =
   | { readonly at: 'declared' }
@@ -45,11 +24,10 @@ type State =
   | { readonly at: 'closing' }
   | { readonly at: 'closed'; readonly why: string };
 
-export interface TrackedFileParts extends Pick<WriteBehindParts, 'clock' | 'allowed' | 'allowedSync' | 'waitReleased'> {
+export interface TrackedFileParts extends Omit<EndsParts, 'notOpen'> {
   readonly fileSystem: FileSystem;
   /** Throws at the call once this life is fenced. */
   readonly assertAlive: () => void;
-  readonly gate: TakeGate;
   readonly closed: (file: TrackedFile) => void;
 }
 
@@ -173,8 +151,9 @@ export class TrackedFile implements AsyncDisposable {
   begin(opening: Promise<OpenedFile>): Promise<void> {
     const ready = opening.then((opened) => this.#opened(opened));
     this.#ready = ready;
-    const writer = writes(this.declaration.flags) ? this.#makeWriter() : undefined;
-    const reader = reads(this.declaration.flags) ? this.#makeReader(ready, writer) : undefined;
+    const notOpen = (): Error =>
+      this.#wrongPhase('write()', 'it is being opened, and what was written meanwhile is too much; await flush()');
+    const { writer, reader } = makeEnds(this.declaration, { ...this.#parts, notOpen }, ready);
     this.#state = { at: 'opening', writer, reader };
     ready.catch((error: unknown) => writer?.fail(error));
     return ready;
@@ -230,25 +209,10 @@ export class TrackedFile implements AsyncDisposable {
     if (this.#state.at === 'open') this.#state.writer?.flushSync();
   }
 
-  #makeWriter(): WriteBehind {
-    const { clock, allowed, allowedSync, waitReleased } = this.#parts;
-    const notOpen = (): Error =>
-      this.#wrongPhase('write()', 'it is being opened, and what was written meanwhile is too much; await flush()');
-    return new WriteBehind({ clock, allowed, allowedSync, waitReleased, notOpen, failure: (cause) => this.#failure('write', cause) });
-  }
-
-  #makeReader(opening: Promise<void>, writer: WriteBehind | undefined): Reading {
-    const taken = (position: number): void => writer?.seek(position);
-    const failure = (cause: unknown): unknown => this.#failure('read', cause);
-    return new Reading({ gate: this.#parts.gate, prefetch: writer === undefined, taken, failure }, opening);
-  }
-
   #opened(opened: OpenedFile): void {
     if (this.#state.at !== 'opening') return;
     const { writer, reader } = this.#state;
-    const { file, position } = opened;
-    writer?.open(file, position);
-    reader?.open(writer === undefined ? file : readBehind(writer, file), position);
+    openEnds({ writer, reader }, opened);
     this.#created = opened.created;
     this.#state = { at: 'open', opened, writer, reader };
   }
@@ -258,24 +222,13 @@ export class TrackedFile implements AsyncDisposable {
     const state = this.#state;
     this.#state = { at: 'closing' };
     try {
-      if (state.at === 'open') await this.#letGo(state.opened.file, state.writer);
+      if (state.at === 'open') {
+        const { opened, writer } = state;
+        await letGo(this.declaration, { file: opened.file, writer, created: this.#created }, this.#parts.fileSystem);
+      }
     } finally {
       this.#state = { at: 'closed', why: CLOSED };
       this.#parts.closed(this);
-    }
-  }
-
-  async #letGo(file: OpenFile, writer: WriteBehind | undefined): Promise<void> {
-    try {
-      await writer?.close();
-      if (writer !== undefined && this.declaration.policy !== 'ignore') {
-        await file.sync();
-        if (this.#created) await syncFolder(this.#parts.fileSystem, dirname(this.path));
-      }
-    } catch (cause) {
-      throw this.#failure('close', cause);
-    } finally {
-      await file.close();
     }
   }
 
@@ -301,12 +254,4 @@ export class TrackedFile implements AsyncDisposable {
   #wrongPhase(call: string, why: string): CheckpointError {
     return new CheckpointError('ERR_CKPT_PHASE', `file '${this.name}': ${call}: ${why}`, { path: this.path });
   }
-
-  #failure(operation: string, cause: unknown): unknown {
-    return fileFailure(cause, { operation, name: this.name, path: this.path });
-  }
-}
-
-function positionOf({ writer, reader }: Ends): number {
-  return writer?.position ?? reader?.position ?? 0;
 }

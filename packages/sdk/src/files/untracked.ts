@@ -10,13 +10,20 @@
  */
 // biome-ignore lint/style/noRestrictedImports: the program stands meanwhile, and ports have no synchronous look
 import { lstatSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { CheckpointError } from '../base/errors.js';
 import type { AuditRequest, OpenFilesMode } from './audit.js';
+import { countingCensus, takeCensus } from './census.js';
+import type { StartContext } from './context.js';
 import type { FileDeclaration, TrackedFileRecord } from './contract.js';
-import { listDescriptors } from './descriptors.js';
+import { listDescriptors, realFolder } from './descriptors.js';
 import { isLibraryRecord, LibraryFiles } from './library-files.js';
+import type { Root } from './mapped-paths.js';
 import { recordedOpeners } from './openers.js';
-import { compileRules, type FileRule } from './rules.js';
+import { planLibrary } from './plan-library.js';
+import type { PlannedFile } from './plan-types.js';
+import { isWithinRoots } from './roots.js';
+import { compileRules, type FileRule, folderOf } from './rules.js';
 import { captureStdio, declareStdio, isStdioRecord, unfitStdio } from './stdio.js';
 import type { CapturedFiles } from './table.js';
 
@@ -32,6 +39,10 @@ export interface UntrackedParts extends UntrackedOptions {
   readonly records: readonly TrackedFileRecord[];
   /** Where a recorded file lies now. */
   readonly locate: (record: TrackedFileRecord) => string;
+  /** Where other recorded paths lie now. */
+  readonly mapped: readonly Root[];
+  /** Folder of the store. */
+  readonly store: string;
   /** Files that the program has declared and not closed. */
   readonly declared: () => readonly FileDeclaration[];
   readonly warn: (message: string) => void;
@@ -48,8 +59,10 @@ export class UntrackedFiles {
   constructor(parts: UntrackedParts) {
     assertPossible(parts);
     this.#parts = parts;
-    const { member, rules, records, locate } = parts;
-    this.#library = new LibraryFiles(member, compileRules(rules, this.#workingDirectory), records.filter(isLibraryRecord).map(locate));
+    const { member, rules, records, locate, store } = parts;
+    const workingDirectory = this.#workingDirectory;
+    const searched = { rules, policyOf: compileRules(rules, workingDirectory), workingDirectory, store: realFolder(store) };
+    this.#library = new LibraryFiles(member, searched, records.filter(isLibraryRecord).map(locate));
   }
 
   /** What the source image recorded of them and this start puts back. */
@@ -61,6 +74,44 @@ export class UntrackedFiles {
   /** The standard streams as declared files, for the plan of the start. @throws CheckpointError ERR_CKPT_FILE */
   declareStdio(): FileDeclaration[] {
     return this.#parts.stdio === 'track' ? declareStdio(this.#parts.records) : [];
+  }
+
+  /** Plans what libraries have written that the source does not record. @throws CheckpointError ERR_CKPT_FILE, _STORE_UNSAFE */
+  async planLibrary(declared: readonly FileDeclaration[], context: StartContext): Promise<PlannedFile[]> {
+    if (!this.#counts) return [];
+    const census = await countingCensus(context, this.#workingDirectory, this.#parts.mapped);
+    return census === undefined ? [] : planLibrary(this.#library.find('plan'), this.#known(declared), census, context);
+  }
+
+  /** Everything is put back and libraries have not gone on: durably records what lies under the rules. */
+  async takeCensus(declared: readonly FileDeclaration[], context: StartContext): Promise<void> {
+    if (!this.#counts) return;
+    this.#warnOfRoots(context.roots);
+    const found = this.#library.find('plan');
+    const census = await takeCensus(found, this.#known(declared), { ...this.#parts, workingDirectory: this.#workingDirectory }, context);
+    this.#library.compareWith(census);
+  }
+
+  /** A restart will refuse what lies there: told while the program can still be told. */
+  #warnOfRoots(roots: readonly string[]): void {
+    for (const { pattern, policy } of this.#parts.rules) {
+      const folder = resolve(this.#workingDirectory, folderOf(pattern).folder);
+      if (policy !== 'append' || isWithinRoots(join(folder, '*'), roots)) continue;
+      this.#parts.warn(
+        `the option files: '${pattern}' leads to ${folder}, which is not below one of the program's roots (${roots.join(', ')}): ` +
+          'a restart will refuse to put files back there; add the folder to the option roots',
+      );
+    }
+  }
+
+  get #counts(): boolean {
+    return this.#parts.rules.some(({ policy }) => policy === 'append');
+  }
+
+  /** Paths that are put back, if at all, by their records or declarations. */
+  #known(declared: readonly FileDeclaration[]): ReadonlySet<string> {
+    const { records, locate } = this.#parts;
+    return new Set([...records.map(locate), ...declared.map(({ path }) => path)]);
   }
 
   /** Adds to what a capture took of the declared files. Synchronous, in the pause. */

@@ -8,9 +8,11 @@
 import { messageOf } from '../base/errors.js';
 import type { FileSystem } from '../base/ports.js';
 import { Baselines } from '../files/baselines.js';
+import { cleanCensuses, withdrawCensus } from '../files/census.js';
 import { contentsOf } from '../files/content-sections.js';
 import type { StartContext } from '../files/context.js';
 import type { FileDeclaration, FilePlan, TrackedFileRecord } from '../files/contract.js';
+import type { OpenedFile } from '../files/ends.js';
 import { openTracked } from '../files/opening.js';
 import { planFiles, refusalOf, shownPlan } from '../files/plan.js';
 import type { PlannedFile } from '../files/plan-types.js';
@@ -18,6 +20,7 @@ import { type PutBackHold, putBack, recoverPutBack } from '../files/put-back.js'
 import type { FileTable } from '../files/table.js';
 import type { UntrackedFiles } from '../files/untracked.js';
 import type { Incarnation, Store } from '../store/contract.js';
+import { quietly } from '../store/failure.js';
 import type { Selection } from './select.js';
 
 export interface FilesParts {
@@ -41,6 +44,9 @@ export class FilesAtStart {
   #streams: readonly FileDeclaration[] = [];
   #plans: readonly PlannedFile[] = [];
   #hold: PutBackHold | undefined;
+  /** Settles with the opening before. */
+  #opening: Promise<unknown> = Promise.resolve();
+  #done = false;
 
   private constructor(parts: FilesParts, context: StartContext) {
     this.#parts = parts;
@@ -76,7 +82,7 @@ export class FilesAtStart {
     this.#streams = untracked.declareStdio();
     const declared = [...table.declarations, ...this.#streams];
     await recoverPutBack(declared, this.#context);
-    this.#plans = await planFiles([...table.records, ...untracked.records], declared, this.#context);
+    this.#plans = await this.#planAll(declared);
     const refusal = refusalOf(this.#plans);
     if (refusal !== undefined) throw refusal;
   }
@@ -84,15 +90,22 @@ export class FilesAtStart {
   /** What `plan` would find; has no effect, so what an interrupted start left is not put in order first. */
   async preview(): Promise<FilePlan[]> {
     const { table, untracked } = this.#parts;
-    const declared = [...table.declarations, ...untracked.declareStdio()];
-    return (await planFiles([...table.records, ...untracked.records], declared, this.#context)).map(shownPlan);
+    return (await this.#planAll([...table.declarations, ...untracked.declareStdio()])).map(shownPlan);
+  }
+
+  async #planAll(declared: readonly FileDeclaration[]): Promise<PlannedFile[]> {
+    const { table, untracked } = this.#parts;
+    const plans = await planFiles([...table.records, ...untracked.records], declared, this.#context);
+    return [...plans, ...(await untracked.planLibrary(declared, this.#context))];
   }
 
   /** Puts everything back and opens what is declared. */
   async apply(): Promise<void> {
     this.#hold = await putBack(this.#plans, this.#context);
     await this.#measureStreams();
-    await this.#parts.table.start((declaration, record) => openTracked(declaration, record, this.#context));
+    const { table, untracked } = this.#parts;
+    await untracked.takeCensus([...table.declarations, ...this.#streams], this.#context);
+    await table.start((declaration, record) => this.#open(declaration, record));
   }
 
   /** The program writes to its standard streams by itself; opening them here tells their baselines, no more. */
@@ -108,17 +121,41 @@ export class FilesAtStart {
   async undo(): Promise<void> {
     await this.#parts.table.abandon();
     await this.#hold?.undo();
+    await quietly(() => withdrawCensus(this.#context)); // one that stays says the same
   }
 
   /** The start succeeded. */
   async done(): Promise<void> {
     await this.#hold?.done();
+    this.#done = true;
+    await this.#tidy();
+  }
+
+  /** One after the other: what is kept of one file must not be tidied away while it is written. */
+  #open(declaration: FileDeclaration, record: TrackedFileRecord | undefined): Promise<OpenedFile> {
+    const opened = this.#opening.then(async () => {
+      const file = await openTracked(declaration, record, this.#context);
+      if (this.#done && declaration.flags === 'w') await this.#tidy(); // it may have kept what it emptied
+      return file;
+    });
+    this.#opening = opened.catch(() => {});
+    return opened;
+  }
+
+  /** Only tidying: everything has succeeded without it. */
+  async #tidy(): Promise<void> {
     const { store, log } = this.#parts;
-    // Only tidying: the start has succeeded without it.
-    await store
-      .images()
-      .then((images) => this.#context.baselines.clean(images, this.#context.source))
-      .catch((error: unknown) => log(`old baselines of files stay in the journal: ${messageOf(error)}`));
+    const { baselines, source, epoch, generation } = this.#context;
+    try {
+      const images = await store.images();
+      await baselines.clean([...images, { epoch, generation: generation() }], source); // the newest capture may not be committed yet
+      await cleanCensuses(
+        this.#context,
+        images.map(({ epoch }) => epoch),
+      );
+    } catch (error) {
+      log(`old baselines of files stay in the journal: ${messageOf(error)}`);
+    }
   }
 }
 
