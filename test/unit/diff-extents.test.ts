@@ -1,4 +1,6 @@
 /** Comparing two images reads what can differ, and nothing else: what is not read may even be damaged. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { encodeMember } from '../../packages/sdk/src/codec/codec.js';
 import type { BaseRecord, Extent } from '../../packages/sdk/src/image/contract.js';
@@ -66,6 +68,20 @@ describe('images that share extents', () => {
     const shifted = (from: number, step: number): object => ({ part: one.subarray(from, from + 10), all: other, step });
     const moved = await diffOpened(await openState({ sim: shifted(0, 1) }), await openState({ sim: shifted(5, 1) }), 10);
     expect(moved.differences.map(({ path, part }) => `${path} ${part}`)).toEqual(['sim.part offset']);
+  });
+});
+
+describe('an image and its base', () => {
+  const golden = (name: string): Uint8Array => readFileSync(join(import.meta.dirname, `../compat/golden/${name}.ckpt`));
+
+  it('are compared only where the image does not take its bytes from the base', async () => {
+    const a = await openLazily(memorySource(golden('base')), noBases);
+    const based = await openLazily(memorySource(golden('incremental')), async () => memorySource(golden('base')));
+    const { differences, bytes } = await diffOpened(a, based, 10);
+    expect(differences).toMatchObject([{ mark: 'M', path: 'sim', part: 'elements', elements: { of: 8192, first: 4096 } }]);
+    // 8192 in one extent of the base, of which the image keeps the first half; the section is nine bytes in each.
+    expect(bytes).toEqual({ read: 8192 + 4096 + 2 * 9, unread: 4096 });
+    expect((await diffOpened(based, based, 10)).bytes.read).toBe(0);
   });
 });
 
