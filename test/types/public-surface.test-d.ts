@@ -13,7 +13,7 @@ import {
   openCheckpointer,
   type StartResult,
 } from '@ckpt/sdk';
-import { createCheckpoint, listImages, removeImage, restartImage, statImage, verifyImage } from '@ckpt/sdk/images';
+import { createCheckpoint, diffImages, listImages, removeImage, restartImage, statImage, verifyImage } from '@ckpt/sdk/images';
 
 /** Compiles only when both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -165,6 +165,11 @@ function errors(caught: unknown): ErrorCode | undefined {
 async function tools(): Promise<void> {
   for (const image of await listImages('./ckpt')) void [image.id, image.generation];
   await statImage('./ckpt', 'before-anneal');
+  const { same: nothing, differences } = await diffImages('before-anneal', 'latest', { dir: './ckpt', limit: 10 });
+  same<typeof nothing, boolean>(true);
+  for (const { mark } of differences) same<typeof mark, '+' | '-' | 'M' | 'T'>(true);
+  // @ts-expect-error two images
+  await diffImages('before-anneal');
   await verifyImage('./ckpt', 'before-anneal');
   await removeImage('./ckpt', 'before-anneal');
   await createCheckpoint('./ckpt', { name: 'now' });

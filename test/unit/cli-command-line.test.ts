@@ -31,7 +31,7 @@ describe('ckpt', () => {
   it('without arguments shows the help on stderr and exits 2', async () => {
     const { code, out, err } = await ckpt();
     expect([code, out]).toEqual([EXIT.usage, '']);
-    for (const command of ['create', 'restart', 'list', 'stat', 'verify', 'remove']) expect(err).toContain(command);
+    for (const command of ['create', 'restart', 'list', 'stat', 'get', 'diff', 'verify', 'remove']) expect(err).toContain(command);
   });
 
   it('--help shows the help and the exit codes on stdout and exits 0', async () => {
@@ -40,7 +40,7 @@ describe('ckpt', () => {
     expect(out).toContain('14 the program does not answer');
   });
 
-  it.each(['create', 'restart', 'list', 'stat', 'verify', 'remove'])('%s --help has an example', async (command) => {
+  it.each(['create', 'restart', 'list', 'stat', 'get', 'diff', 'verify', 'remove'])('%s --help has an example', async (command) => {
     const { code, out } = await ckpt(command, '--help');
     expect(code).toBe(0);
     expect(out).toContain(`Example: ckpt ${command}`);

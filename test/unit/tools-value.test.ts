@@ -118,6 +118,19 @@ describe('JSON', () => {
     expect(json(Object.assign([1], { p: 2 }))).toEqual({ $with: { value: [1], properties: { p: 2 } } });
   });
 
+  it('asks no value for what it says of itself: names of slots may be data', () => {
+    const view = Object.defineProperty(Uint8Array.of(1, 2), 'length', { value: -1 });
+    const date = Object.assign(new Date(0), { getTime: 1, toJSON: 2 });
+    expect(json([view, date])).toEqual([
+      { $with: { value: { $typed: { kind: 'Uint8Array', values: [1, 2] } }, properties: { length: -1 } } },
+      { $with: { value: { $date: '1970-01-01T00:00:00.000Z' }, properties: { getTime: 1, toJSON: 2 } } },
+    ]);
+    expect(showValue([view, date])).toContain('Uint8Array(2)');
+    expect(json([Object(1n), Object('x')])).toMatchObject([{ $boxed: { $bigint: '1' } }, { $with: { value: { $boxed: 'x' } } }]);
+    const error = Object.defineProperty(new TypeError('no'), 'stack', { value: 'at' });
+    expect(json(error)).toEqual({ $error: { kind: 'TypeError', properties: { stack: 'at', message: 'no' } } });
+  });
+
   it('goes as deep as there is memory, and a long array of holes costs nothing', () => {
     let deep: unknown = null;
     for (let depth = 0; depth < 100_000; depth++) deep = [deep];

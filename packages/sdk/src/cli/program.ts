@@ -8,6 +8,7 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { addCreate } from './create.js';
+import { addDiff } from './diff.js';
 import { EXIT } from './exit-codes.js';
 import { addExport } from './export.js';
 import { addGet } from './get.js';
@@ -21,7 +22,7 @@ import { addStat } from './stat.js';
 import { addVerify } from './verify.js';
 
 const EXIT_CODES = `
-Exit codes: 0 ok, 1 failed, 2 usage, 3 partly, 10 no image, 11 locked, 12 corrupt,
+Exit codes: 0 ok, 1 failed (or: differs), 2 usage, 3 partly, 10 no image, 11 locked, 12 corrupt,
 13 version or schema mismatch, 14 the program does not answer.`;
 
 /** @param args the command line without executable and script */
@@ -72,7 +73,8 @@ function build(program: Command, session: Session): void {
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: terminal.out, writeErr: terminal.err, outputError: () => {} });
-  for (const add of [addCreate, addRestart, addList, addStat, addGet, addVerify, addRemove, addExport, addImport]) add(program, session);
+  for (const add of [addCreate, addRestart, addList, addStat, addGet, addDiff, addVerify, addRemove, addExport, addImport])
+    add(program, session);
   for (const command of program.commands) command.copyInheritedSettings(program);
 }
 

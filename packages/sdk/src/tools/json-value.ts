@@ -10,17 +10,19 @@
 import { types } from 'node:util';
 import { Tagged } from '../codec/classes.js';
 import { indexStep, keyStep, mapStep, setStep, symbolStep } from '../codec/paths.js';
+import { boxedPrimitive, regexpParts, urlHref } from '../codec/slots.js';
 import {
   bytesOf,
   elementIndexes,
+  elementsOf,
   entriesOf,
+  exactKind,
   isBuffer,
   isObject,
   itemsOf,
   kindOf,
   ownValue,
   propertyKeys,
-  typedName,
 } from './value-kinds.js';
 import { pathOf, type Trail } from './value-trail.js';
 
@@ -85,11 +87,15 @@ function* partsOf(object: object): Generator<Part> {
     return;
   }
   const kind = kindOf(object);
-  const keys = types.isTypedArray(object) ? [] : propertyKeys(object);
-  if (kind === 'object' || kind === 'Error') {
-    yield kind === 'Error' ? '{"$error":' : '';
+  const keys = propertyKeys(object);
+  if (kind === 'Error') {
+    yield `{"$error":{"kind":"${exactKind(object)}","properties":`;
     yield* propertiesOf(object, keys);
-    yield kind === 'Error' ? '}' : '';
+    yield '}}';
+    return;
+  }
+  if (kind === 'object' && !types.isBoxedPrimitive(object)) {
+    yield* propertiesOf(object, keys);
     return;
   }
   yield keys.length > 0 ? '{"$with":{"value":' : '';
@@ -121,9 +127,11 @@ function* contentOf(object: object, kind: string): Generator<Part> {
   else if (types.isMap(object)) yield* mapParts(object);
   else if (types.isSet(object)) yield* setParts(object);
   else if (types.isTypedArray(object)) yield* typedParts(object);
+  else if (types.isBoxedPrimitive(object)) yield `{"$boxed":${primitive(boxedPrimitive(object))}}`;
   else if (isBuffer(object) || types.isDataView(object)) yield `{"$bytes":{"kind":"${kind}","base64":"${base64(bytesOf(object))}"}}`;
-  else if (types.isDate(object)) yield `{"$date":${JSON.stringify(object)}}`;
-  else yield `{"$${kind.toLowerCase()}":${JSON.stringify(String(object))}}`;
+  else if (types.isDate(object)) yield `{"$date":${JSON.stringify(new Date(Date.prototype.getTime.call(object)))}}`;
+  else if (types.isRegExp(object)) yield `{"$regexp":${JSON.stringify(`/${regexpParts(object).join('/')}`)}}`;
+  else yield `{"$url":${JSON.stringify(urlHref(object))}}`;
 }
 
 function base64(bytes: Uint8Array): string {
@@ -169,8 +177,9 @@ function* setParts(set: Set<unknown>): Generator<Part> {
   yield ']}';
 }
 
-function* typedParts(array: NodeJS.TypedArray): Generator<Part> {
-  yield `{"$typed":{"kind":"${typedName(array)}","values":[`;
+function* typedParts(view: NodeJS.TypedArray): Generator<Part> {
+  const array = elementsOf(view);
+  yield `{"$typed":{"kind":"${exactKind(view)}","values":[`;
   for (let index = 0; index < array.length; index++) yield `${index > 0 ? ',' : ''}${primitive(array[index])}`;
   yield ']}}';
 }

@@ -6,7 +6,7 @@
  */
 import { endianness } from 'node:os';
 import { types } from 'node:util';
-import { bytesOf, kindOf, typedName } from './value-kinds.js';
+import { bytesOf, elementsOf, kindOf } from './value-kinds.js';
 
 const DTYPES: Readonly<Record<string, string>> = {
   Int8Array: '|i1',
@@ -25,20 +25,21 @@ const DTYPES: Readonly<Record<string, string>> = {
 
 /** @throws TypeError for anything but a typed array */
 export function npyOf(value: unknown, path: string): readonly [header: Uint8Array, elements: Uint8Array] {
-  const dtype = types.isTypedArray(value) ? DTYPES[typedName(value)] : undefined;
+  const dtype = types.isTypedArray(value) ? DTYPES[kindOf(value)] : undefined;
   if (!types.isTypedArray(value) || dtype === undefined) {
     throw new TypeError(
       `--npy: expected ${path} to be a typed array or a slice of one, found ${kindOf(value)}; use --json for other values`,
     );
   }
-  const dictionary = `{'descr': '${dtype}', 'fortran_order': False, 'shape': (${value.length},), }`;
+  const elements = elementsOf(value);
+  const dictionary = `{'descr': '${dtype}', 'fortran_order': False, 'shape': (${elements.length},), }`;
   const length = Math.ceil((10 + dictionary.length + 1) / 64) * 64 - 10;
   const text = `${dictionary.padEnd(length - 1)}\n`;
   const header = Buffer.concat([
     Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, length & 255, length >> 8]),
     Buffer.from(text, 'latin1'),
   ]);
-  return [header, littleEndian(bytesOf(value), value.BYTES_PER_ELEMENT)];
+  return [header, littleEndian(bytesOf(elements), elements.BYTES_PER_ELEMENT)];
 }
 
 function littleEndian(bytes: Uint8Array, size: number): Uint8Array {

@@ -8,13 +8,15 @@
 import { types } from 'node:util';
 import { Tagged } from '../codec/classes.js';
 import { keyStep, symbolStep } from '../codec/paths.js';
-import { bytesOf, entriesOf, isBuffer, isObject, itemsOf, kindOf, ownValue, propertyKeys, typedName } from './value-kinds.js';
+import { boxedPrimitive, regexpParts, sizeOf, urlHref, viewLength } from '../codec/slots.js';
+import { bytesOf, elementsOf, entriesOf, exactKind, isBuffer, isObject, itemsOf, kindOf, ownValue, propertyKeys } from './value-kinds.js';
 
 const DEPTH = 6;
 const ITEMS = 100;
 const TOTAL = 1000;
 const TEXT = 1000;
 const BRIEF_TEXT = 60;
+const BRIEF_ITEMS = 6;
 
 interface Limits {
   left: number;
@@ -29,12 +31,25 @@ export function showValue(value: unknown): string {
   return show(value, { left: TOTAL, text: TEXT, depth: DEPTH, items: ITEMS, within: new Set() }, '\n');
 }
 
+/** One line: a primitive, a small plain object with its primitives, or kind and size of anything else; elements of memory never. */
+export function briefValue(value: unknown): string {
+  if (value instanceof Tagged || !isObject(value)) return isObject(value) ? nameOf(value) : primitive(value, BRIEF_TEXT);
+  if (types.isBoxedPrimitive(value)) return `${exactKind(value)} ${primitive(boxedPrimitive(value), BRIEF_TEXT)}`;
+  if (types.isNativeError(value)) {
+    const message = ownValue(value, 'message')?.value;
+    return typeof message === 'string' ? `${exactKind(value)} ${primitive(message, BRIEF_TEXT)}` : exactKind(value);
+  }
+  const name = nameOf(value);
+  if (name !== '' && !types.isMap(value) && !types.isSet(value)) return name;
+  return show(value, { left: BRIEF_ITEMS, text: BRIEF_TEXT, depth: 1, items: BRIEF_ITEMS, within: new Set() }, ' ');
+}
+
 function show(value: unknown, limits: Limits, line: string): string {
   limits.left--;
   if (!isObject(value)) return primitive(value, limits.text);
   if (limits.within.has(value)) return `[circular ${kindOf(value)}]`;
-  if (types.isDate(value)) return Number.isNaN(value.getTime()) ? 'Date(invalid)' : value.toISOString();
-  if (types.isRegExp(value) || value instanceof URL) return cut(String(value), limits.text);
+  const atom = atomText(value);
+  if (atom !== undefined) return cut(atom, limits.text);
   const name = nameOf(value);
   if (limits.within.size >= limits.depth) return `[${name}]`;
   limits.within.add(value);
@@ -59,11 +74,19 @@ function cut(text: string, longest: number): string {
   return text.length > longest ? `${text.slice(0, longest)}…` : text;
 }
 
+/** Of what is shown as one text. */
+function atomText(value: object): string | undefined {
+  if (types.isRegExp(value)) return `/${regexpParts(value).join('/')}`;
+  if (!types.isDate(value)) return kindOf(value) === 'URL' ? urlHref(value) : undefined;
+  const time = Date.prototype.getTime.call(value);
+  return Number.isNaN(time) ? 'Date(invalid)' : new Date(time).toISOString();
+}
+
 function nameOf(value: object): string {
   if (value instanceof Tagged) return value.version === 1 ? value.class : `${value.class} (version ${value.version})`;
-  if (types.isTypedArray(value)) return `${typedName(value)}(${value.length})`;
-  if (isBuffer(value) || types.isDataView(value)) return `${kindOf(value)}(${value.byteLength})`;
-  if (types.isMap(value) || types.isSet(value)) return `${kindOf(value)}(${value.size})`;
+  if (types.isTypedArray(value)) return `${kindOf(value)}(${viewLength(value)})`;
+  if (isBuffer(value) || types.isDataView(value)) return `${kindOf(value)}(${bytesOf(value).length})`;
+  if (types.isMap(value) || types.isSet(value)) return `${kindOf(value)}(${sizeOf(value)})`;
   if (Array.isArray(value)) return value.length > 6 ? `Array(${value.length})` : '';
   return types.isNativeError(value) ? 'Error' : '';
 }
@@ -97,14 +120,15 @@ function wrapped(items: readonly string[], line: string): string {
 }
 
 function countOf(value: object): number {
-  if (Array.isArray(value) || types.isTypedArray(value)) return value.length;
-  if (types.isMap(value) || types.isSet(value)) return value.size;
-  return isBuffer(value) || types.isDataView(value) ? value.byteLength : propertyKeys(value).length;
+  if (Array.isArray(value)) return value.length;
+  if (types.isTypedArray(value)) return viewLength(value);
+  if (types.isMap(value) || types.isSet(value)) return sizeOf(value);
+  return isBuffer(value) || types.isDataView(value) ? bytesOf(value).length : propertyKeys(value).length;
 }
 
 function* itemsIn(value: object): Generator<readonly [label: string, item: unknown]> {
   if (types.isTypedArray(value) || isBuffer(value) || types.isDataView(value)) {
-    const list = types.isTypedArray(value) ? value : bytesOf(value);
+    const list = types.isTypedArray(value) ? elementsOf(value) : bytesOf(value);
     for (let index = 0; index < list.length; index++) yield ['', list[index]];
     return;
   }

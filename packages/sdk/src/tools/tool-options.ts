@@ -37,6 +37,11 @@ export interface ExportSettings {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface DiffSettings {
+  readonly dir?: string | undefined;
+  readonly limit: number;
+}
+
 export interface ImportSettings {
   readonly dir?: string | undefined;
   readonly waitMs: number;
@@ -47,6 +52,7 @@ const WAIT_MS = 60_000;
 const PLACE_MS = 10_000;
 const OWNER_WAIT_MS = 10_000;
 const ASK_MS = 60_000;
+const DIFFERENCES = 1000;
 
 const text = z.string().min(1, 'expected some text');
 const path = text.refine((value) => !value.includes('\0'), 'expected a path');
@@ -94,6 +100,18 @@ const importSchema = z.strictObject({
   onWarning: listener.optional(),
   signal: abortSignal.optional(),
 });
+
+const diffSchema = z.strictObject({
+  dir: path.optional(),
+  limit: z.number().int().nonnegative('expected a number of differences').default(DIFFERENCES),
+});
+
+/** @throws TypeError that names the argument or option */
+export function parseDiffOptions(a: unknown, b: unknown, options: unknown, call: string): DiffSettings {
+  parse(text, a, call, 'a');
+  parse(text, b, call, 'b');
+  return parse(diffSchema, options, call);
+}
 
 /** @throws TypeError that names the option */
 export function parseExportOptions(value: unknown, call: string): ExportSettings {

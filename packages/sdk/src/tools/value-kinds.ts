@@ -6,16 +6,12 @@
  */
 import { types } from 'node:util';
 import { Tagged } from '../codec/classes.js';
-
-const TYPED_TAG = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)?.get;
+import { ERRORS } from '../codec/graph-format.js';
+import { isBareView } from '../codec/own-properties.js';
+import { boxedPrimitive, viewKind, viewLength, viewMemory, viewOffset } from '../codec/slots.js';
 
 export function isObject(value: unknown): value is object {
   return (typeof value === 'object' && value !== null) || typeof value === 'function';
-}
-
-/** `Float64Array` and its like, from the internal slot. */
-export function typedName(array: NodeJS.TypedArray): string {
-  return String(TYPED_TAG?.call(array));
 }
 
 /** `null`, `number`, `Map`, `Float64Array`, `class Particle`, … */
@@ -23,9 +19,22 @@ export function kindOf(value: unknown): string {
   if (value === null) return 'null';
   if (!isObject(value)) return typeof value;
   if (value instanceof Tagged) return `class ${value.class}`;
-  if (types.isTypedArray(value)) return typedName(value);
+  if (types.isTypedArray(value)) return viewKind(value);
   const [kind] = KINDS.find(([, is]) => is(value)) ?? ['object'];
   return kind;
+}
+
+/** As kindOf, of a value out of an image; tells apart what differs in its prototype only, and boxed primitives. */
+export function exactKind(value: unknown): string {
+  if (!isObject(value)) return kindOf(value);
+  // Most are plain, and asking for each kind is slow: what is decoded has the prototype of its kind.
+  if (Object.getPrototypeOf(value) === Object.prototype) return 'object';
+  if (value instanceof Tagged) return kindOf(value);
+  if (Buffer.isBuffer(value)) return 'Buffer';
+  if (types.isNativeError(value)) return ERRORS.find((name) => Object.getPrototypeOf(value) === globalThis[name].prototype) ?? 'Error';
+  if (types.isBoxedPrimitive(value)) return `boxed ${typeof boxedPrimitive(value)}`;
+  const kind = kindOf(value);
+  return kind === 'object' && Object.getPrototypeOf(value) === null ? 'object without a prototype' : kind;
 }
 
 const KINDS: readonly (readonly [kind: string, is: (value: object) => boolean])[] = [
@@ -47,12 +56,16 @@ export function ownValue(object: object, key: PropertyKey): { readonly value: un
   return descriptor !== undefined && 'value' in descriptor ? { value: descriptor.value } : undefined;
 }
 
-/** The keys of an object that are no elements, and that matter: those that assignment makes, and symbols. */
+/** The keys of an object that are no elements, and that matter; not `lastIndex` where it says nothing. */
 export function propertyKeys(object: object): readonly (string | symbol)[] {
-  if (!Array.isArray(object)) return Reflect.ownKeys(object).filter((key) => !(types.isRegExp(object) && key === 'lastIndex'));
-  // Element keys come first, in order, then `length`: only what follows is looked at.
+  if (types.isRegExp(object)) return Reflect.ownKeys(object).filter((key) => key !== 'lastIndex' || ownValue(object, key)?.value !== 0);
+  if (ArrayBuffer.isView(object)) {
+    const length = viewLength(object);
+    return isBareView(object, length) ? [] : Reflect.ownKeys(object).slice(types.isDataView(object) ? 0 : length);
+  }
   const keys = Reflect.ownKeys(object);
-  return keys.slice(keys.indexOf('length') + 1);
+  // Element keys come first, in order, then `length`: only what follows is looked at.
+  return Array.isArray(object) ? keys.slice(keys.indexOf('length') + 1) : keys;
 }
 
 /** Of the elements that an array has, in order; its holes cost nothing, however long it is. */
@@ -63,7 +76,16 @@ export function elementIndexes(array: readonly unknown[]): readonly number[] {
 
 /** The bytes that a buffer or view shows. */
 export function bytesOf(value: ArrayBufferLike | NodeJS.ArrayBufferView): Uint8Array {
-  return ArrayBuffer.isView(value) ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : new Uint8Array(value);
+  if (!ArrayBuffer.isView(value)) return new Uint8Array(value);
+  return new Uint8Array(viewMemory(value), viewOffset(value), elementsOf(value).byteLength);
+}
+
+/** A view of its own on the same elements, whatever properties the given one has; of a DataView, its bytes. */
+export function elementsOf(view: ArrayBufferView): NodeJS.TypedArray {
+  const kind = types.isDataView(view) ? 'Uint8Array' : viewKind(view);
+  // The kind is the name of a built-in typed array; their constructors take these arguments.
+  const Maker = Reflect.get(globalThis, kind) as new (memory: ArrayBufferLike, offset: number, length: number) => NodeJS.TypedArray;
+  return new Maker(viewMemory(view), viewOffset(view), viewLength(view));
 }
 
 export function isBuffer(value: unknown): value is ArrayBufferLike {

@@ -9,7 +9,7 @@
 import { types } from 'node:util';
 import { CheckpointError } from '../base/errors.js';
 import { Tagged } from '../codec/classes.js';
-import { bytesOf, entriesOf, held, isBuffer, isObject, itemsOf, kindOf, ownValue } from './value-kinds.js';
+import { bytesOf, elementsOf, entriesOf, held, isBuffer, isObject, itemsOf, kindOf, ownValue } from './value-kinds.js';
 
 type Step = { readonly text: string } & (
   | { readonly do: 'property'; readonly name: string }
@@ -122,7 +122,8 @@ export function valueAt(root: unknown, { section, steps }: ValuePath): unknown {
 }
 
 function described(value: unknown): string {
-  const length = Array.isArray(value) || types.isTypedArray(value) ? ` of ${value.length}` : '';
+  const list = types.isTypedArray(value) ? elementsOf(value) : value;
+  const length = Array.isArray(list) || types.isTypedArray(list) ? ` of ${list.length}` : '';
   return `${kindOf(value)}${length}`;
 }
 
@@ -154,7 +155,7 @@ function property(value: unknown, name: string): Found {
 /** Of a Map, the value of that number as a key; of a Set, the item at that place. */
 function element(value: unknown, index: number): Found {
   if (types.isMap(value)) return held(value, index);
-  const list = types.isSet(value) ? [...itemsOf(value)] : value;
+  const list = listOf(value);
   if (types.isTypedArray(list)) {
     const at = index < 0 ? list.length + index : index;
     return at >= 0 && at < list.length ? { value: list[at] } : undefined;
@@ -163,9 +164,14 @@ function element(value: unknown, index: number): Found {
   return isObject(list) ? ownValue(list, String(index)) : undefined;
 }
 
+function listOf(value: unknown): unknown {
+  if (types.isTypedArray(value)) return elementsOf(value);
+  return types.isSet(value) ? [...itemsOf(value)] : value;
+}
+
 /** As in Python: ends are clamped, and with a negative step it goes backwards. */
 function slice(value: unknown, from: number | undefined, to: number | undefined, by: number): Found {
-  const list: unknown = types.isSet(value) ? [...itemsOf(value)] : value;
+  const list = listOf(value);
   if (!Array.isArray(list) && !types.isTypedArray(list) && typeof list !== 'string') return undefined;
   const { length } = list;
   const [lowest, highest] = by > 0 ? [0, length] : [-1, length - 1];
