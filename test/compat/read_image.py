@@ -379,8 +379,14 @@ def read_section(fields, manifest):
     earlier = manifest["sections"]
     good = all(index < len(earlier) and earlier[index]["member"] == record["member"] for index in imports)
     require(good, "corrupt: section's imports")
-    record.update(optional, **fields.optional("carriedFrom", fields.count))
+    record.update(optional, **fields.optional("carriedFrom", fields.count), **fields.optional("dropped", lambda key: read_dropped(fields.inner(key))))
     return {**record, "version": fields.count("version"), "length": length, "extents": read_extents(fields, length, manifest), "buffers": uses}
+
+
+def read_dropped(fields):
+    first = [{"path": place.text("path"), "what": place.text("what")} for place in fields.maps("first")]
+    require(len(first) <= fields.count("count"), "corrupt: dropped")
+    return {"count": fields.count("count"), "first": first}
 
 
 def read_extents(fields, length, manifest):

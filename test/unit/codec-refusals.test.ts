@@ -118,7 +118,7 @@ describe('a value that cannot be carried', () => {
     ];
     for (const [object, key] of places) {
       const refused = refusal({ a: Object.defineProperty(object, key, accessor) });
-      expect(refused.path).toBe(key === '0' ? 'sim.a["0"]' : `sim.a.${key}`);
+      expect(refused.path).toBe(key === '0' ? 'sim.a[0]' : `sim.a.${key}`);
       expect(refused.message).toContain('accessor');
     }
   });

@@ -46,7 +46,7 @@ export class Registration {
       value = init();
       assertInitial(name, value);
       assertFits(provider, value, 'register');
-      assertEncodable(name, value, this.#classes);
+      assertEncodable(name, value, this.#classes, options.onUnsupported === 'drop');
     } catch (error) {
       this.#registry.drop(name);
       throw isCheckpointError(error) ? inPhase(error, 'register') : error;

@@ -15,6 +15,24 @@ const LEAVE_OUT = 'keep it outside the registered state and make it anew after a
 export interface Reason {
   readonly what: string;
   readonly remedy: string;
+  /** For an instance of a class that only is not registered: the class's name, and the line of code that mends it. */
+  readonly missing?: { readonly name: string; readonly line: string };
+}
+
+/** An instance of a class that is not registered. */
+interface MissingClass {
+  readonly path: string;
+  readonly name: string;
+  readonly line: string;
+}
+
+/** @param more whether there are others */
+export function refuseClasses(provider: string, missing: readonly MissingClass[], more: boolean): CheckpointError {
+  const found = missing.map(({ path, name, line }) => `\n  ${line}; // ${shown(path)} is an instance of ${name}`).join('');
+  const message =
+    `state of ${provider}: it cannot be carried without loss: ${more ? 'more than ' : ''}${missing.length} classes are not registered; ` +
+    `before the first state() or provide(), call${found}`;
+  return new CheckpointError('ERR_CKPT_UNSUPPORTED_VALUE', message, { provider, path: missing[0]?.path ?? provider });
 }
 
 export function refuse(provider: string, path: string, reason: Reason): CheckpointError {
@@ -74,13 +92,13 @@ export function describeObject(value: object): Reason {
   if (name === 'WeakRef' || name === 'FinalizationRegistry') return { what: `a ${name}`, remedy: LEAVE_OUT };
   const call = CALLS.get(name);
   if (call !== undefined) return { what: `an instance of the class ${name}`, remedy: call };
-  if (holdsMore(value) && !types.isMap(value) && !types.isSet(value) && !types.isNativeError(value)) {
-    return {
-      what: `an instance of the class ${name}, of a built-in kind that is carried only as it is`,
-      remedy: `before the first state() or provide(), call ${registration(name, ', { encode, decode }')}`,
-    };
-  }
-  return { what: `an instance of the class ${name}`, remedy: `before the first state() or provide(), call ${registration(name)}` };
+  const special = holdsMore(value) && !types.isMap(value) && !types.isSet(value) && !types.isNativeError(value);
+  const line = registration(name, special ? ', { encode, decode }' : '');
+  return {
+    what: `an instance of the class ${name}${special ? ', of a built-in kind that is carried only as it is' : ''}`,
+    remedy: `before the first state() or provide(), call ${line}`,
+    missing: { name, line },
+  };
 }
 
 /** The line of code that would mend it. */
