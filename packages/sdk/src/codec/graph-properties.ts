@@ -84,7 +84,7 @@ function propertyFault(key: string | symbol, descriptor: PropertyDescriptor | un
 }
 
 /** How to get from an object to its property. */
-export function propertyStep(object: object, key: string | symbol): string {
+function propertyStep(object: object, key: string | symbol): string {
   if (typeof key === 'symbol') return symbolStep(key);
   return Array.isArray(object) && isIndex(key) ? indexStep(Number(key)) : keyStep(key);
 }
