@@ -1,4 +1,4 @@
-/** `onUnsupported: 'drop'` from the registration to the plan of a restart, with a whole restart in between. */
+/** Values that cannot be carried: refused, or left out where a provider asks for it, with a whole restart in between. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -101,4 +101,50 @@ it('has to be asked for: by default the value is refused, and another answer tha
   `);
   const codes = ['ERR_CKPT_UNSUPPORTED_VALUE', 'ERR_CKPT_UNSUPPORTED_VALUE', 'TypeError', 'TypeError', 'TypeError', 'ok'];
   expect(said['codes']?.['codes']).toEqual(codes);
+});
+
+it('F16: a handle, port, worker, timer or WebAssembly memory in the state is refused with the call that takes it', async () => {
+  const said = await new Laboratory().run(`
+    import { MessageChannel, Worker } from 'node:worker_threads';
+    import { fork } from 'node:child_process';
+    import { open as openFile } from 'node:fs/promises';
+    const { port1 } = new MessageChannel();
+    const worker = new Worker('setInterval(() => {}, 1000)', { eval: true });
+    const child = fork('-e', ['setInterval(() => {}, 1000)'], { execArgv: [], stdio: 'ignore' });
+    child.on('error', () => {});
+    const file = await openFile(process.argv[1], 'r');
+    const timer = setTimeout(() => {}, 60_000);
+    const handles = { memory: new WebAssembly.Memory({ initial: 1 }), port: port1, worker, child, file, timer };
+    const ckpt = await open();
+    const refusals = {};
+    for (const [name, handle] of Object.entries(handles)) {
+      try {
+        ckpt.state(name, () => ({ deep: [handle] }));
+      } catch (error) {
+        refusals[name] = [error.code, error.path, /(ckpt\\.\\w+)\\(/.exec(error.message)?.[1]];
+      }
+    }
+    say('refusals', refusals);
+    class Late {}
+    let late;
+    try { ckpt.registerClass('Late', Late); } catch (error) { late = [error.name, error.message]; }
+    say('late', { late });
+    port1.close();
+    clearTimeout(timer);
+    child.kill();
+    await file.close();
+    await worker.terminate();
+    await ckpt.close();
+  `);
+  const refused = (name: string, call: string): unknown => ['ERR_CKPT_UNSUPPORTED_VALUE', `${name}.deep[0]`, `ckpt.${call}`];
+  expect(said['refusals']).toMatchObject({
+    memory: refused('memory', 'wasm'),
+    port: refused('port', 'channel'),
+    worker: refused('worker', 'worker'),
+    child: refused('child', 'fork'),
+    file: refused('file', 'file'),
+    timer: refused('timer', 'timer'),
+  });
+  const message = expect.stringMatching(/registerClass\('Late', …\): classes are registered before the first state\(\)/);
+  expect(said['late']).toMatchObject({ late: ['TypeError', message] });
 });
