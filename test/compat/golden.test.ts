@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { decodeSection, encodeMember } from '../../packages/sdk/src/codec/codec.js';
 import type { Manifest } from '../../packages/sdk/src/image/contract.js';
 import { readImage } from '../../packages/sdk/src/image/reader.js';
 import { verifyImage } from '../../packages/sdk/src/image/verify.js';
@@ -36,16 +35,6 @@ describe('golden images', () => {
     const carried = goldenDescription('carried') as { manifest: Manifest };
     const fields = new Set(carried.manifest.sections.flatMap((section) => Object.keys(section)));
     expect([...fields]).toEqual(expect.arrayContaining(['numbers', 'imports', 'carriedFrom', 'dropped']));
-  });
-
-  it('the example of graph-1 in the document is what it says', () => {
-    const [, example = ''] = /^### 5\.5 .*?^```text\n(.*?)^```/ms.exec(readFileSync(DOCUMENT, 'utf8')) ?? [];
-    const bytes = Buffer.from(example.replaceAll(/^((?:[0-9a-f]{2} )+).*$/gm, '$1').replaceAll(/\s/g, ''), 'hex');
-    const cycle: Record<string, unknown> = { n: 1 };
-    cycle['self'] = cycle;
-    expect(Buffer.from(encodeMember(new Map([['sim', cycle]])).sections[0]?.bytes ?? []).toString('hex')).toBe(bytes.toString('hex'));
-    const read = decodeSection({ name: 'sim', encoding: 'graph-1', bytes: new Uint8Array(bytes), imports: [] }, []).value;
-    expect(read).toStrictEqual(cycle);
   });
 
   it.each(goldenNames())('%s still reads as what it was written as', async (name) => {
