@@ -1,9 +1,12 @@
 /** The golden images on disk: reading and describing them. What is there is never written again. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { decodeSection } from '../../packages/sdk/src/codec/codec.js';
+import type { DecodedSection } from '../../packages/sdk/src/codec/contract.js';
 import type { BaseRecord, ByteSource } from '../../packages/sdk/src/image/contract.js';
 import { readImage, readManifest } from '../../packages/sdk/src/image/reader.js';
+import { buffersOf } from '../../packages/sdk/src/image/section-buffers.js';
+import { decodeRecord } from '../../packages/sdk/src/restart/decode-record.js';
+import { type ReplayedCollection, SEGMENTS_1 } from '../../packages/sdk/src/state/collection-segments.js';
 import { memorySource, noBases } from '../fixtures/memory-image.js';
 import { describeImage } from './golden-images.js';
 
@@ -30,10 +33,29 @@ export async function openGoldenBase(base: BaseRecord): Promise<ByteSource> {
 }
 
 export async function describeGolden(name: string): Promise<unknown> {
-  const contents = await readImage(memorySource(goldenBytes(name)), openGoldenBase);
-  return describeImage(contents, (section, buffers) => {
-    const record = contents.manifest.sections[section];
-    const bytes = contents.sections[section] ?? new Uint8Array();
-    return decodeSection({ name: record?.name ?? '', encoding: record?.encoding ?? '', bytes, imports: [] }, buffers).value;
+  return describeBytes(goldenBytes(name));
+}
+
+/** What is in an image, read without any class. */
+export async function describeBytes(bytes: Uint8Array): Promise<unknown> {
+  const contents = await readImage(memorySource(bytes), openGoldenBase);
+  const { manifest, sections, buffers } = contents;
+  const decoded: DecodedSection[] = [];
+  for (const [index, record] of manifest.sections.entries()) {
+    const imports = (record.imports ?? []).flatMap((other) => decoded[other] ?? []);
+    const memory = buffersOf(manifest, record, buffers);
+    // As the codec has it: what a section of the kind wasm is more than its value does not matter here.
+    decoded.push(
+      decodeRecord(
+        { ...record, kind: record.kind === 'wasm' ? 'state' : record.kind },
+        { bytes: sections[index] ?? new Uint8Array(), imports, memory, own: [] },
+        'tagged',
+      ),
+    );
+  }
+  return describeImage(contents, (section) => {
+    const value = decoded[section]?.value;
+    // Only a section of this encoding becomes what the log of a collection goes on from.
+    return manifest.sections[section]?.encoding === SEGMENTS_1 ? (value as ReplayedCollection).entries : value;
   });
 }

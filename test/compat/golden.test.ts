@@ -1,15 +1,22 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Manifest } from '../../packages/sdk/src/image/contract.js';
+import { readImage } from '../../packages/sdk/src/image/reader.js';
 import { verifyImage } from '../../packages/sdk/src/image/verify.js';
-import { memorySource } from '../fixtures/memory-image.js';
+import { imageOf, section as madeOf, memorySource, noBases } from '../fixtures/memory-image.js';
+import { mutated } from '../fixtures/mutation.js';
+import { seeded } from '../fixtures/seeded.js';
 import { needTool } from '../fixtures/tools.js';
-import { describeGolden, FOLDER, goldenBytes, goldenDescription, goldenNames, openGoldenBase } from './golden-files.js';
+import { describeBytes, describeGolden, FOLDER, goldenBytes, goldenDescription, goldenNames, openGoldenBase } from './golden-files.js';
 
 const READER = fileURLToPath(new URL('./read_image.py', import.meta.url));
 const DOCUMENT = fileURLToPath(new URL('../../docs/image-format.md', import.meta.url));
-const FIRST = ['base', 'bulk', 'incremental', 'tiny', 'values'];
+const MUTATED = 150;
+const FIRST = ['base', 'bulk', 'carried', 'graph', 'incremental', 'tiny', 'values'];
 
 function python(...args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
   return spawnSync('python3', [READER, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
@@ -18,6 +25,16 @@ function python(...args: readonly string[]): { status: number | null; stdout: st
 describe('golden images', () => {
   it('are all there', () => {
     expect(goldenNames()).toEqual(expect.arrayContaining(FIRST));
+  });
+
+  it('F17: have every kind of object and every field that an image may have', () => {
+    const { manifest, objects } = goldenDescription('graph') as { manifest: Manifest; objects: readonly { readonly is: string }[] };
+    const kinds = 'array boxed buffer date error instance map nullPrototype object regexp set url view'.split(' ');
+    expect([...new Set(objects.map(({ is }) => is))].sort()).toEqual(kinds);
+    expect([...new Set(manifest.sections.map(({ encoding }) => encoding))].sort()).toEqual(['graph-1', 'segments-1']);
+    const carried = goldenDescription('carried') as { manifest: Manifest };
+    const fields = new Set(carried.manifest.sections.flatMap((section) => Object.keys(section)));
+    expect([...fields]).toEqual(expect.arrayContaining(['numbers', 'imports', 'carriedFrom', 'dropped']));
   });
 
   it.each(goldenNames())('%s still reads as what it was written as', async (name) => {
@@ -45,5 +62,34 @@ describe('the reader in Python, written from the document alone', () => {
     const { status, stdout } = python('--self-test', `${FOLDER}tiny.ckpt`);
     expect(stdout.trim()).toBe(`refused ${goldenBytes('tiny').length} of ${goldenBytes('tiny').length}`);
     expect(status).toBe(0);
+  });
+
+  it('F33: refuses what is wrong inside of a section of graph-1, and reads the same where this one reads', async (context) => {
+    needTool(context, 'python3');
+    const folder = mkdtempSync(join(tmpdir(), 'ckpt-golden-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const { sections } = await readImage(memorySource(goldenBytes('graph')), noBases);
+    const [cycles = new Uint8Array(), classes = cycles, , , , values = cycles] = sections;
+    const described: (unknown | undefined)[] = [];
+    for (let seed = 1; seed <= MUTATED; seed++) {
+      const bytes = await imageOf({
+        sections: [
+          { ...madeOf('s', [mutated(seeded(seed), [cycles, classes, values][seed % 3] ?? cycles, classes)]), encoding: 'graph-1' },
+        ],
+      });
+      writeFileSync(join(folder, `${seed}.ckpt`), bytes);
+      described.push(await describeBytes(bytes).catch(() => undefined));
+    }
+    const paths = described.map((_, index) => join(folder, `${index + 1}.ckpt`));
+    const { stdout, stderr } = python('--each', ...paths);
+    expect(stderr).toBe('');
+    const read: unknown[] = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown);
+    for (const [index, one] of described.entries()) if (one !== undefined) expect([index, read[index]]).toEqual([index, one]);
+    const differing = described.filter((one, index) => one === undefined && read[index] !== null).length;
+    expect(differing).toBe(0);
+    expect(described.filter((one) => one !== undefined).length).toBeGreaterThan(MUTATED / 50);
   });
 });

@@ -3,6 +3,7 @@
 
     read_image.py IMAGE [--bases FOLDER]     prints what is in the image as JSON (section 10 of the document)
     read_image.py --self-test IMAGE          flips each byte in turn and counts how many flips are refused
+    read_image.py --each IMAGE...            a line for each image, null where it is refused
 """
 import hashlib
 import json
@@ -131,6 +132,7 @@ class Parser:
         return [self.value(depth + 1) for _ in range(count)]
 
     def map(self, count, depth):
+        require(self.maps, "decode: a map, where there are none")
         self.container(2 * count, depth)
         pairs, seen = [], set()
         for _ in range(count):
@@ -181,8 +183,9 @@ class Parser:
         raise Refused("msgpack: type %02x is not allowed" % kind)
 
 
-def msgpack(data, depth, values, containers):
+def msgpack(data, depth, values, containers, maps=True):
     parser = Parser(data, depth, values, containers)
+    parser.maps = maps
     value = parser.value()
     require(parser.at == len(data), "msgpack: bytes follow")
     return value
@@ -258,6 +261,11 @@ class Fields:
     def ascending(self, name):
         values = [count(value, name) for value in self.list(name)]
         require(all(a < b for a, b in zip(values, values[1:])), "corrupt: %s.%s" % (self.place, name))
+        return values
+
+    def different(self, name):
+        values = [count(value, name) for value in self.list(name)]
+        require(len(set(values)) == len(values), "corrupt: %s.%s" % (self.place, name))
         return values
 
     def texts(self, name):
@@ -372,15 +380,21 @@ def read_section(fields, manifest):
     for before, index in zip([-1] + uses, uses):
         good = before < index < len(manifest["buffers"]) and manifest["buffers"][index]["member"] == record["member"]
         require(good, "corrupt: section's buffers")
-    optional = {**fields.optional("numbers", fields.ascending), **fields.optional("imports", fields.ascending)}
+    optional = {**fields.optional("numbers", fields.ascending), **fields.optional("imports", fields.different)}
     numbers, imports = optional.get("numbers", []), optional.get("imports", [])
     require("numbers" not in optional or len(numbers) == len(uses), "corrupt: section's numbers")
     require(all(value < 1 << 24 for value in numbers), "corrupt: section's numbers")
     earlier = manifest["sections"]
     good = all(index < len(earlier) and earlier[index]["member"] == record["member"] for index in imports)
     require(good, "corrupt: section's imports")
-    record.update(optional, **fields.optional("carriedFrom", fields.count))
+    record.update(optional, **fields.optional("carriedFrom", fields.count), **fields.optional("dropped", lambda key: read_dropped(fields.inner(key))))
     return {**record, "version": fields.count("version"), "length": length, "extents": read_extents(fields, length, manifest), "buffers": uses}
+
+
+def read_dropped(fields):
+    first = [{"path": place.text("path"), "what": place.text("what")} for place in fields.maps("first")]
+    require(len(first) <= fields.count("count"), "corrupt: dropped")
+    return {"count": fields.count("count"), "first": first}
 
 
 def read_extents(fields, length, manifest):
@@ -479,26 +493,34 @@ def read_image(data, folder):
     check_arrangement(data, manifest, offset, length)
     bases = open_bases(manifest, folder)
     buffers = [contents_of(record, data, bases) for record in manifest["buffers"]]
-    values = []
+    memories, members = [], {}
+    for other, content in zip(manifest["buffers"], buffers):
+        index = members[other["member"]] = members.get(other["member"], -1) + 1
+        memories.append(Memory(other["kind"], content, other.get("maxLength"), index))
+    values, decoded, story = [], [], Story()
     for record in manifest["sections"]:
         raw = contents_of(record, data, bases)
-        require(record["encoding"] == "tree-1", "unknown encoding")
-        mine = [
-            Memory(other["kind"], content, other.get("maxLength"), None)
-            for other, content in zip(manifest["buffers"], buffers)
-            if other["member"] == record["member"]
-        ]
-        for index, memory in enumerate(mine):
-            memory.index = index
+        mine = [memory for memory, other in zip(memories, manifest["buffers"]) if other["member"] == record["member"]]
         if "numbers" in record:
             every = [other for other in range(len(buffers)) if manifest["buffers"][other]["member"] == record["member"]]
             numbered = [None] * (max(record["numbers"], default=-1) + 1)
             for number, index in zip(record["numbers"], record["buffers"]):
                 numbered[number] = mine[every.index(index)]
             mine = numbered
-        values.append(describe(msgpack(raw, 2004, 1 << 27, 16_000_000), mine))
+        if record["encoding"] == "tree-1":
+            decoded.append([])
+            values.append(describe(msgpack(raw, 2004, 1 << 27, 16_000_000), mine))
+            continue
+        if record["encoding"] == "segments-1":
+            value, objects = read_segments(raw), []
+        else:
+            value, objects = read_encoded(record["encoding"], raw, mine, [decoded[index] for index in record.get("imports", [])])
+        decoded.append(objects)
+        values.append(story.cell(value))
+        story.tell()
     hashes = [hashlib.sha256(content).hexdigest() for content in buffers]
-    return {"manifestHash": manifest_hash, "manifest": manifest, "buffers": hashes, "values": values}
+    told = {"objects": story.told} if any(record["encoding"] != "tree-1" for record in manifest["sections"]) else {}
+    return {"manifestHash": manifest_hash, "manifest": manifest, "buffers": hashes, "values": values, **told}
 
 
 # ---- tree-1 -------------------------------------------------------------------------------------------------------
@@ -590,12 +612,12 @@ def memory_of(payload, buffers):
     return Memory(("ArrayBuffer", "SharedArrayBuffer")[payload[0]], payload[1], maximum, None)
 
 
-def view(payload, buffers):
+def view(payload, buffers, memory=None):
     require(len(payload) == 4, "decode: view")
     kind = count(payload[0], "view")
     require(kind < len(VIEWS), "decode: kind of view")
     name, size = VIEWS[kind]
-    memory = memory_of(payload[1], buffers)
+    memory = memory or memory_of(payload[1], buffers)
     offset = count(payload[2], "offset")
     length = None if payload[3] is None else count(payload[3], "length")
     if length is None:
@@ -604,6 +626,437 @@ def view(payload, buffers):
         require(offset + length * size <= len(memory.content), "decode: view beyond its memory")
     require(offset % size == 0, "decode: alignment")
     return {"kind": name, "memory": memory.describe(), "byteOffset": offset, "length": length}
+
+
+# ---- graph-1 ------------------------------------------------------------------------------------------------------
+
+CELLS = ("null", "undefined", "true", "false", "hole", "number", "text", "reference", "bigint", "symbol")
+ERRORS = ("Error", "EvalError", "RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError", "AggregateError")
+LISTS = (2, 3, 3, 3, 2, 1, 3, 1, 1, 1, 1, 3, 4, 4, 1, 2)
+OBJECT, DICTIONARY, ARRAY, MAP, SET, DATE, REGEXP, ERROR, BOXED, URL, BULK, MEMORY, VIEW, WINDOW, ENCODED, IMPORT = range(16)
+INT_TYPES = {0: "b", 1: "h", 2: "i", 3: "d", 4: "B", 5: "H", 6: "I"}
+UNDEFINED, HOLE = object(), object()
+
+
+class Named:
+    """A bigint or a symbol."""
+
+    def __init__(self, what, value):
+        self.what, self.value = what, value
+
+
+class Item:
+    """An object: what it is, what it holds, and its properties in the order in which they were defined."""
+
+    def __init__(self, what, **content):
+        self.what, self.content, self.properties, self.integrity = what, content, {}, 0
+
+    def define(self, key, value, attributes=7):
+        name = ("symbol", key.value) if isinstance(key, Named) else ("text", key)
+        require(name not in self.properties, "decode: a key twice")
+        self.properties[name] = (value, attributes)
+
+
+def numbers_of(wire, types, length=None):
+    good = isinstance(wire, list) and len(wire) == 2 and isinstance(wire[0], int) and wire[0] in types and isinstance(wire[1], bytes)
+    require(good, "decode: numbers")
+    kind = INT_TYPES[wire[0]]
+    require(len(wire[1]) % struct.calcsize(kind) == 0, "decode: half a number")
+    values = struct.unpack("<%d%s" % (len(wire[1]) // struct.calcsize(kind), kind), wire[1])
+    require(length is None or len(values) == length, "decode: so many numbers")
+    return values
+
+
+def signed(wire, length):
+    return numbers_of(wire, (0, 1, 2, 3), length)
+
+
+def counts_of(wire, length=None):
+    return numbers_of(wire, (4, 5, 6), length)
+
+
+def wide(wire, length=None):
+    return numbers_of(wire, (6,), length)
+
+
+def utf16(wire):
+    require(isinstance(wire, (str, bytes)), "decode: text")
+    data = wire.encode("utf-16-le", "surrogatepass") if isinstance(wire, str) else wire
+    require(len(data) % 2 == 0, "decode: text")
+    return data
+
+
+def texts_of(wire, length=None):
+    require(isinstance(wire, list) and len(wire) == 2 and isinstance(wire[0], list), "decode: texts")
+    if wire[0] and isinstance(wire[0][0], list):
+        different = texts_of(wire[0])
+        numbers = counts_of(wire[1], length)
+        require(all(number < len(different) for number in numbers), "decode: texts")
+        return [different[number] for number in numbers]
+    lengths, texts = counts_of(wire[1], length), []
+    joined = [utf16(part) for part in wire[0]]
+    require(all(joined), "decode: an empty joined text")
+    for data in joined:
+        while len(texts) < len(lengths) and lengths[len(texts)] == 0:
+            texts.append("")
+        at = 0
+        while at < len(data):
+            require(len(texts) < len(lengths) and at + 2 * lengths[len(texts)] <= len(data), "decode: texts")
+            end = at + 2 * lengths[len(texts)]
+            texts.append(data[at:end].decode("utf-16-le", "surrogatepass"))
+            at = end
+    texts += [""] * (len(lengths) - len(texts))
+    require(all(len(text.encode("utf-16-le", "surrogatepass")) == 2 * size for text, size in zip(texts, lengths)), "decode: texts")
+    return texts
+
+
+def named(kind, wire):
+    text = utf16(wire).decode("utf-16-le", "surrogatepass")
+    if CELLS[kind] == "bigint":
+        require(re.fullmatch(r"-?(0|[1-9a-f][0-9a-f]*)", text) and text != "-0", "decode: bigint")
+        return Named("bigint", int(text, 16))
+    require(text[:1] in ("#", "@"), "decode: symbol")
+    return Named("symbol", text)
+
+
+def cells_of(wire, length, objects=()):
+    """The values of a column; a reference is the object itself."""
+    require(isinstance(wire, list) and len(wire) == 5, "decode: column")
+    kinds = wire[0]
+    if isinstance(kinds, int) and not isinstance(kinds, bool):
+        require(5 <= kinds <= 9, "decode: kind of cells")
+        kinds = bytes([kinds]) * length
+    require(isinstance(kinds, bytes) and len(kinds) == length and all(kind <= 9 for kind in kinds), "decode: kinds of cells")
+    others = [kind for kind in kinds if kind >= 8]
+    needs = (kinds.count(5), kinds.count(6), kinds.count(7), len(others))
+    require(all((part is None) == (need == 0) for part, need in zip(wire[1:], needs)), "decode: values that no cell has")
+    require(not others or (isinstance(wire[4], list) and len(wire[4]) == len(others)), "decode: bigints and symbols")
+    refs = counts_of(wire[3], needs[2]) if needs[2] else ()
+    require(all(ref < len(objects) for ref in refs), "decode: reference")
+    sources = {
+        5: iter([Float(value) for value in (signed(wire[1], needs[0]) if needs[0] else ())]),
+        6: iter(texts_of(wire[2], needs[1]) if needs[1] else ()),
+        7: iter([objects[ref] for ref in refs]),
+        8: iter([named(kind, text) for kind, text in zip(others, wire[4] or [])]),
+    }
+    plain_cells = (None, UNDEFINED, True, False, HOLE)
+    return [plain_cells[kind] if kind < 5 else next(sources[min(kind, 8)]) for kind in kinds]
+
+
+def no_holes(values):
+    require(HOLE not in values, "decode: a hole that is not in an array")
+    return values
+
+
+def read_encoded(encoding, raw, buffers, imports):
+    """Returns the value, and the objects by their numbers."""
+    require(encoding == "graph-1", "unknown encoding")
+    graph = msgpack(raw, 12, 1 << 27, 16_000_000, maps=False)
+    require(isinstance(graph, list) and len(graph) == 5 and isinstance(graph[2], list), "decode: graph")
+    order = counts_of(graph[1])
+    require(len(order) <= 16_000_000 and all(group < len(graph[2]) for group in order), "decode: order")
+    objects = [None] * len(order)
+    groups = [Group(wire, [i for i, group in enumerate(order) if group == at]) for at, wire in enumerate(graph[2])]
+    for group in groups:
+        group.make(objects, buffers, imports, len(raw))
+    for group in groups:
+        if group.kind == VIEW:
+            group.make_views(objects)
+    holes = sum(group.fill(objects) for group in groups)
+    require(holes <= 500_000, "limit: holes")
+    closed = {number for group in groups if group.kind in (ENCODED, IMPORT) for number in group.numbers}
+    if graph[3] is not None:
+        read_extras(graph[3], objects, closed)
+    value = no_holes(cells_of(graph[0], 1, objects))[0]
+    made = [number for group in groups if group.kind == ENCODED for number in group.numbers]
+    require(sorted(counts_of(graph[4])) == sorted(made), "decode: order of instances")
+    for group in groups:
+        for number in group.numbers if group.kind != IMPORT else ():
+            objects[number].integrity = group.integrity
+    return value, objects
+
+
+def read_extras(wire, objects, closed):
+    require(isinstance(wire, list) and len(wire) == 4, "decode: extras")
+    targets = counts_of(wire[0])
+    columns = [cells_of(part, len(targets), objects) for part in wire[1:3]]
+    for number, key, value, bits in zip(targets, *map(no_holes, columns), counts_of(wire[3], len(targets))):
+        require(number < len(objects) and number not in closed and bits <= 7, "decode: extras")
+        require(isinstance(key, str) or (isinstance(key, Named) and key.what == "symbol"), "decode: key")
+        data_of(objects[number]).define(key, value, bits)
+
+
+def data_of(item):
+    """The object that an instance of a class, which this reader does not have, is around."""
+    return item.content["data"] if item.what == "instance" else item
+
+
+class Group:
+    def __init__(self, wire, numbers):
+        good = isinstance(wire, list) and len(wire) >= 3 and wire[0] in range(16) and wire[2] in range(4)
+        require(good and len(wire) == 3 + LISTS[wire[0]], "decode: group")
+        (self.kind, self.of, self.integrity), self.lists, self.numbers = wire[:3], wire[3:], numbers
+        self.instance = isinstance(self.of, list) and len(self.of) == 2
+        if self.instance:
+            good = isinstance(self.of[0], str) and count(self.of[1], "version") >= 1
+            require(good and (self.kind <= ERROR or self.kind == ENCODED), "decode: class")
+        elif self.kind == ERROR:
+            require(isinstance(self.of, int) and self.of in range(8), "decode: kind of error")
+        else:
+            require(self.of is None or (self.of == [] and self.kind == DICTIONARY), "decode: class")
+            require(self.kind != ENCODED, "decode: an instance of no class")
+
+    def put(self, objects, items):
+        for number, item in zip(self.numbers, items):
+            objects[number] = Item("instance", of=self.of, data=item) if self.instance else item
+
+    def make(self, objects, buffers, imports, size):
+        n, kind, lists = len(self.numbers), self.kind, self.lists
+        if kind in (ERROR, URL) and n > 10_000:
+            require(8 * n <= size, "limit: more objects than bytes")
+        if kind in (OBJECT, DICTIONARY):
+            self.put(objects, [Item("nullPrototype" if self.of == [] else "object") for _ in range(n)])
+        elif kind in (ARRAY, MAP, SET):
+            self.put(objects, [Item({ARRAY: "array", MAP: "map", SET: "set"}[kind], values=[]) for _ in range(n)])
+        elif kind in (DATE, BOXED, URL, REGEXP):
+            columns = [no_holes(cells_of(part, n)) for part in lists]
+            self.put(objects, [single(kind, cells) for cells in zip(*columns)])
+        elif kind == ERROR:
+            name = "Error" if self.instance else ERRORS[self.of]
+            for number, stack in zip(self.numbers, cells_of(lists[0], n)):
+                item = Item("error", name=name)
+                require(stack is None or isinstance(stack, str), "decode: stack")
+                if stack is not None:
+                    item.define("stack", stack, 6)
+                objects[number] = Item("instance", of=self.of, data=item) if self.instance else item
+        elif kind == BULK:
+            self.put(objects, [memory_item(buffer_of(index, buffers)) for index in wide(lists[0], n)])
+        elif kind == MEMORY:
+            require(isinstance(lists[1], list) and len(lists[1]) == n, "decode: memory")
+            parts = zip(counts_of(lists[0], n), lists[1], no_holes(cells_of(lists[2], n)))
+            self.put(objects, [memory_item(memory_of([a, b, None if c is None else whole(c)], [])) for a, b, c in parts])
+        elif kind == WINDOW:
+            require(isinstance(lists[3], list) and len(lists[3]) == n, "decode: windows")
+            parts = zip(no_holes(cells_of(lists[0], n)), signed(lists[1], n), signed(lists[2], n), lists[3])
+            self.put(objects, [window(*part, buffers) for part in parts])
+        elif kind == ENCODED:
+            self.put(objects, [None] * n)
+        elif kind == IMPORT:
+            for number, place, there in zip(self.numbers, wide(lists[0], n), wide(lists[1], n)):
+                require(place < len(imports) and there < len(imports[place]), "decode: import")
+                objects[number] = imports[place][there]
+
+    def make_views(self, objects):
+        n = len(self.numbers)
+        parts = [counts_of(self.lists[0], n), wide(self.lists[1], n), signed(self.lists[2], n), no_holes(cells_of(self.lists[3], n))]
+        for number, kind, at, offset, length in zip(self.numbers, *parts):
+            require(at < len(objects) and objects[at] is not None and objects[at].what == "buffer", "decode: memory of a view")
+            objects[number] = view_item(kind, objects[at], whole(offset), None if length is None else whole(length))
+
+    def fill(self, objects):
+        """Returns what holes at the end of arrays cost."""
+        n, lists = len(self.numbers), self.lists
+        targets = [data_of(objects[number]) for number in self.numbers] if self.kind != ENCODED else []
+        if self.kind == OBJECT:
+            require(isinstance(lists[1], list) and lists[1], "decode: objects without columns")
+            keys = texts_of(lists[0], len(lists[1]))
+            for key, column in zip(keys, lists[1]):
+                for target, value in zip(targets, no_holes(cells_of(column, n, objects))):
+                    target.define(key, value)
+        elif self.kind == DICTIONARY:
+            sizes = wide(lists[0], n)
+            parts = [iter(no_holes(cells_of(part, sum(sizes), objects))) for part in lists[1:]]
+            for target, size in zip(targets, sizes):
+                for _ in range(size):
+                    key = next(parts[0])
+                    require(isinstance(key, str), "decode: key")
+                    target.define(key, next(parts[1]))
+        elif self.kind == ARRAY:
+            lengths, told = counts_of(lists[0], n), counts_of(lists[1], n)
+            items = iter(cells_of(lists[2], sum(told), objects))
+            for target, length, here in zip(targets, lengths, told):
+                require(here <= length, "decode: array")
+                target.content["length"] = length
+                for index in range(here):
+                    value = next(items)
+                    if value is not HOLE:
+                        target.define(str(index), value)
+            return sum(0 if size - here <= here else 8 if size - here > 4096 else max(size - here, 4) for size, here in zip(lengths, told))
+        elif self.kind in (MAP, SET):
+            sizes = wide(lists[0], n)
+            parts = [iter(no_holes(cells_of(part, sum(sizes), objects))) for part in lists[1:]]
+            for target, size in zip(targets, sizes):
+                entries = [tuple(next(part) for part in parts) for _ in range(size)]
+                require(len({same_value(entry[0]) for entry in entries}) == size, "decode: a key twice")
+                target.content["values"] = entries
+        elif self.kind == ENCODED:
+            for number, data in zip(self.numbers, no_holes(cells_of(lists[0], n, objects))):
+                objects[number].content["data"] = data
+        return 0
+
+
+def same_value(value):
+    """What is the same key of a Map is the same here."""
+    if isinstance(value, Float):
+        return ("number", "nan" if value != value else float(value) + 0.0)
+    if isinstance(value, Named):
+        return (value.what, value.value)
+    return (type(value).__name__, id(value) if isinstance(value, Item) or value is UNDEFINED else value)
+
+
+def whole(value):
+    require(isinstance(value, (int, float)) and not isinstance(value, bool) and value == value, "decode: count")
+    require(0 <= value < 2**53 and float(value).is_integer(), "decode: count")
+    return int(value)
+
+
+def single(kind, cells):
+    if kind == DATE:
+        require(isinstance(cells[0], Float), "decode: date")
+        whole_ms = abs(cells[0]) <= 8.64e15 and float(cells[0]).is_integer() and f64(cells[0]) != "8000000000000000"
+        require(cells[0] != cells[0] or whole_ms, "decode: date")
+        return Item("date", time=cells[0])
+    if kind == REGEXP:
+        require(isinstance(cells[0], str) and isinstance(cells[1], str) and isinstance(cells[2], Float), "decode: regular expression")
+        return Item("regexp", source=cells[0], flags=cells[1], lastIndex=cells[2])
+    if kind == URL:
+        require(isinstance(cells[0], str), "decode: URL")
+        return Item("url", href=cells[0])
+    require(cells[0] is not None and cells[0] is not UNDEFINED, "decode: boxed")
+    return Item("boxed", value=cells[0])
+
+
+def buffer_of(index, buffers):
+    require(index < len(buffers) and buffers[index] is not None, "decode: no such buffer")
+    return buffers[index]
+
+
+def memory_item(memory):
+    """One object for each memory, so that two references to a buffer are one."""
+    if not hasattr(memory, "item"):
+        memory.item = Item("buffer", memory=memory)
+    return memory.item
+
+
+def view_item(kind, memory, offset, length):
+    require(kind < len(VIEWS), "decode: kind of view")
+    told = view([kind, None, offset, length], None, memory.content["memory"])
+    return Item("view", kind=told["kind"], memory=memory, byteOffset=offset, length=length)
+
+
+def window(buffer, offset, length, own, buffers):
+    require(isinstance(own, bytes), "decode: window")
+    if buffer is not None:
+        return view_item(13, memory_item(buffer_of(whole(buffer), buffers)), whole(offset), whole(length))
+    require(len(own) == length, "decode: window")
+    return view_item(13, memory_item(Memory("ArrayBuffer", own, None, None)), 0, len(own))
+
+
+# ---- segments-1 ---------------------------------------------------------------------------------------------------
+
+
+def read_segments(raw):
+    entries, at, whole_end = {}, 0, 0
+    while at < len(raw):
+        require(len(raw) - at >= 32, "decode: a segment that is cut")
+        kind, text, size = number(raw, at, 4), number(raw, at + 4, 4), number(raw, at + 8, 8)
+        memories, zero, length = number(raw, at + 16, 4), number(raw, at + 20, 4), number(raw, at + 24, 8)
+        require(zero == 0 and length <= len(raw) - at, "decode: segment")
+        segment = raw[at : at + length]
+        start = 32 + (text + 7) // 8 * 8
+        place = start + (size + 7) // 8 * 8
+        buffers = []
+        for _ in range(memories):
+            require(place + 24 <= length, "decode: memory of a segment")
+            shared, extent, most = number(segment, place, 4), number(segment, place + 8, 8), segment[place + 16 : place + 24]
+            require(shared <= 1 and place + 24 + extent <= length, "decode: memory of a segment")
+            content = segment[place + 24 : place + 24 + extent]
+            maximum = None if most == b"\xff" * 8 else int.from_bytes(most, "little")
+            buffers.append(Memory(("ArrayBuffer", "SharedArrayBuffer")[shared], content, maximum, None))
+            place += 24 + (extent + 7) // 8 * 8
+        require(place == length, "decode: segment")
+        encoding = segment[32 : 32 + text].decode("latin-1")
+        value, _ = read_encoded(encoding, segment[start : start + size], buffers, [])
+        require(isinstance(value, Item) and value.what == ("array" if kind == 3 else "map"), "decode: segment")
+        if kind == 3:
+            for key, _ in value.properties.values():
+                entries.pop(same_value(key), None)
+        else:
+            require(kind in (1, 2) and (kind == 2 or whole_end == at), "decode: kind of segment")
+            for key, one in value.content["values"]:
+                known = entries.get(same_value(key))
+                entries[same_value(key)] = (key if known is None else known[0], one)
+        at += length
+        whole_end = at if kind == 1 else whole_end
+    return Item("map", values=list(entries.values()))
+
+
+# ---- objects as JSON ----------------------------------------------------------------------------------------------
+
+
+class Story:
+    """Objects by the order in which they are met, breadth first: section 10 of the document."""
+
+    def __init__(self):
+        self.numbers, self.queue, self.told = {}, [], []
+
+    def cell(self, value):
+        if isinstance(value, Item):
+            if id(value) not in self.numbers:
+                self.numbers[id(value)] = len(self.queue)
+                self.queue.append(value)
+            return {"ref": self.numbers[id(value)]}
+        if value is UNDEFINED:
+            return {"undefined": True}
+        if isinstance(value, Named):
+            return {value.what: str(value.value) if value.what == "bigint" else story_text(value.value)}
+        if isinstance(value, str):
+            return story_text(value)
+        return value if value is None or isinstance(value, bool) else {"f64": f64(value)}
+
+    def tell(self):
+        while len(self.told) < len(self.queue):
+            self.told.append(self.object(self.queue[len(self.told)]))
+
+    def object(self, item):
+        told = {"is": item.what, **self.content(item)}
+        if item.integrity:
+            told["integrity"] = item.integrity
+        kept = 7 if item.integrity < 2 else 3 if item.integrity == 2 else 1
+        properties = [self.property(name, value, bits & kept) for name, (value, bits) in sorted(item.properties.items(), key=place_of)]
+        return {**told, "properties": properties} if properties else told
+
+    def property(self, name, value, attributes):
+        key = {"symbol": story_text(name[1])} if name[0] == "symbol" else story_text(name[1])
+        return [key, self.cell(value)] + ([] if attributes == 7 else [attributes])
+
+    def content(self, item):
+        content = item.content
+        if item.what == "instance":
+            return {"class": content["of"][0], "version": content["of"][1], "data": self.cell(content["data"])}
+        if item.what == "array":
+            return {"length": content["length"]}
+        if item.what in ("map", "set"):
+            told = [[self.cell(value) for value in entry] for entry in content["values"]]
+            return {"entries": told if item.what == "map" else [entry[0] for entry in told]}
+        if item.what == "date":
+            return {"time": f64(content["time"])}
+        if item.what == "buffer":
+            return content["memory"].describe()
+        if item.what == "view":
+            return {**content, "memory": self.cell(content["memory"])}
+        return {key: self.cell(value) for key, value in content.items()}
+
+
+def place_of(entry):
+    """Array indexes first, in their order; then texts, then symbols."""
+    kind, key = entry[0]
+    index = kind == "text" and re.fullmatch(r"0|[1-9][0-9]{0,9}", key) and int(key) < 2**32 - 1
+    return (0, int(key)) if index else (1 if kind == "text" else 2, 0)
+
+
+def story_text(text):
+    return {"utf16le": text.encode("utf-16-le", "surrogatepass").hex()} if any(0xD800 <= ord(unit) <= 0xDFFF for unit in text) else text
 
 
 # ---- command ------------------------------------------------------------------------------------------------------
@@ -621,8 +1074,21 @@ def self_test(data):
     print("refused %d of %d" % (refused, len(data)))
 
 
+def each(paths):
+    for path in paths:
+        with open(path, "rb") as file:
+            data = file.read()
+        try:
+            print(json.dumps(read_image(data, None)))
+        except Refused:
+            print("null")
+
+
 def main(args):
     sys.setrecursionlimit(10_000)
+    if args[0] == "--each":
+        each(args[1:])
+        return 0
     path = args[1] if args[0] == "--self-test" else args[0]
     with open(path, "rb") as file:
         data = file.read()

@@ -206,7 +206,12 @@ test('F20: state that changes while the background writes is in the image as it 
   await lab.run(`
     const ckpt = await open();
     const s = ckpt.state('s', () => ({ step: 1, list: ['one'], field: new Float64Array(4_000_000).fill(1), small: new Uint8Array(8).fill(1) }));
+    const c = ckpt.collection('c');
+    const heap = new WebAssembly.Memory({ initial: 32 });
+    ckpt.wasm('heap', heap);
     await ckpt.start();
+    new Uint8Array(heap.buffer).fill(1);
+    c.set('kept', { n: 1, field: new Float64Array(100_000).fill(1) });
     const result = ckpt.checkpoint('cut');
     let captured = false;
     ckpt.once('captured', () => { captured = true; });
@@ -218,6 +223,10 @@ test('F20: state that changes while the background writes is in the image as it 
       s.list.push('more');
       s.field.fill(round);
       s.small.fill(round);
+      c.get('kept').n = round;
+      c.get('kept').field.fill(round);
+      c.set(round, { n: round });
+      new Uint8Array(heap.buffer).fill(round);
       if (s.field[3_999_999] !== round || s.small[7] !== round) throw new Error('the program lost its memory');
       await turn();
     }
@@ -226,11 +235,17 @@ test('F20: state that changes while the background writes is in the image as it 
   const said = await lab.run(`
     const ckpt = await open();
     const s = ckpt.state('s', () => { throw new Error('there is an image'); });
+    const c = ckpt.collection('c');
+    const heap = new WebAssembly.Memory({ initial: 32 });
+    ckpt.wasm('heap', heap);
     await ckpt.start();
+    const counts = [...c].map(([key, { n, field }]) => [key, n, field.every((value) => value === 1)]);
+    say('others', { counts, heap: new Uint8Array(heap.buffer).every((value) => value === 1) });
     say('state', { step: s.step, list: s.list, same: s.field.every((value) => value === 1), small: [...s.small] });
     await ckpt.close();
   `);
   expect(said['state']).toMatchObject({ step: 1, list: ['one'], same: true, small: Array(8).fill(1) });
+  expect(said['others']).toMatchObject({ counts: [['kept', 1, true]], heap: true });
 });
 
 test('F63: after a checkpoint that failed the next one holds everything that has changed', async () => {

@@ -96,3 +96,42 @@ test('ckpt restart --dry-run tells what is recorded; with --ask the program tell
   await lab.run(program(1), { env: { CARRY: '1' } });
   expect((await ckpt(lab, 'stat')).stdout).toMatch(/gone +state, carried from generation 1/);
 });
+
+test('an image with a WebAssembly memory and a collection loads in a test of its program as well', async () => {
+  const lab = new Laboratory();
+  await lab.run(`
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 4 });
+    const ckpt = await open();
+    ckpt.wasm('heap', memory);
+    const counts = ckpt.collection('counts');
+    await ckpt.start();
+    memory.grow(2);
+    new Uint8Array(memory.buffer)[150_000] = 7;
+    counts.set('a', 1).set('b', 2);
+    await ckpt.checkpoint();
+    await ckpt.close();
+  `);
+  const [image = ''] = lab.images();
+  const said = await lab.run(`
+    import { assertImageLoads } from '@ckpt/sdk/testing';
+    const path = ${JSON.stringify(join(lab.store, 'images', image))};
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 4 });
+    let counts;
+    const { providers } = await assertImageLoads(path, (ckpt) => {
+      ckpt.wasm('heap', memory);
+      counts = ckpt.collection('counts');
+    });
+    const small = new WebAssembly.Memory({ initial: 1, maximum: 2 });
+    const refused = await codeOf(() => assertImageLoads(path, (ckpt) => { ckpt.wasm('heap', small); ckpt.collection('counts'); }));
+    say('loaded', { byte: new Uint8Array(memory.buffer)[150_000], counts: [...counts], outcomes: providers.map(({ outcome }) => outcome), refused });
+  `);
+  expect(said['loaded']).toMatchObject({
+    byte: 7,
+    counts: [
+      ['a', 1],
+      ['b', 2],
+    ],
+    outcomes: ['match', 'match'],
+    refused: 'ERR_CKPT_SCHEMA',
+  });
+});

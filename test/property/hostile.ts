@@ -1,4 +1,4 @@
-/** Starts hostile-child.ts, which decodes mutated sections in a process of its own. */
+/** Starts hostile-child.ts, which decodes mutated sections, or whole images with such a section, in a process of its own. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,12 +12,13 @@ export interface HostileResult {
   readonly faults: readonly string[];
 }
 
-export async function decodeHostile(mutations: number, seed: number): Promise<HostileResult> {
+export async function decodeHostile(what: 'sections' | 'images', mutations: number, seed: number): Promise<HostileResult> {
   // Below the repository, so that packages are found.
   const folder = mkdtempSync(join(import.meta.dirname, '../../node_modules/.hostile-'));
   try {
     await buildEntries(folder, { hostile: '../../../test/fixtures/hostile-child' });
-    const child = spawnSync(nodePath, ['--expose-gc', join(folder, 'hostile.mjs'), String(mutations), String(seed)], { encoding: 'utf8' });
+    const args = ['--expose-gc', join(folder, 'hostile.mjs'), what, String(mutations), String(seed)];
+    const child = spawnSync(nodePath, args, { encoding: 'utf8' });
     if (child.status !== 0) throw new Error(`the decoder died (${child.status ?? child.signal}): ${child.stderr.slice(0, 2000)}`);
     return JSON.parse(child.stdout) as HostileResult; // what the child prints
   } finally {

@@ -1,5 +1,7 @@
 import { fork } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { runInNewContext, runInThisContext } from 'node:vm';
 import { MessageChannel, Worker } from 'node:worker_threads';
@@ -56,6 +58,15 @@ describe('a value that cannot be carried', () => {
     ['a generator', { a: (function* () {})() }, 'sim.a', 'generator'],
     ['an iterator', { a: new Map().keys() }, 'sim.a', 'iterator'],
     ['a server', { a: createServer() }, 'sim.a', 'class Server'],
+    [
+      'a class of the program that is called like one of Node.js',
+      { a: new (class Worker {})() },
+      'sim.a',
+      "ckpt.registerClass('Worker', Worker)",
+    ],
+    ['what extends a server', { a: createHttpServer() }, 'sim.a', 'outside the registered state'],
+    ['a stream to a file', { a: createWriteStream('/dev/null') }, 'sim.a', 'ckpt.file('],
+    ['a WebAssembly global', { a: runInThisContext("new WebAssembly.Global({ value: 'i32' }, 1)") }, 'sim.a', '{ globals }'],
     ['a WebAssembly memory', { a: runInThisContext('new WebAssembly.Memory({ initial: 1 })') }, 'sim.a', 'ckpt.wasm('],
     ['a port', { a: new MessageChannel().port1 }, 'sim.a', 'ckpt.channel('],
     ['a timer', { a: setTimeout(() => undefined, 0) }, 'sim.a', 'ckpt.timer('],
@@ -118,7 +129,7 @@ describe('a value that cannot be carried', () => {
     ];
     for (const [object, key] of places) {
       const refused = refusal({ a: Object.defineProperty(object, key, accessor) });
-      expect(refused.path).toBe(key === '0' ? 'sim.a["0"]' : `sim.a.${key}`);
+      expect(refused.path).toBe(key === '0' ? 'sim.a[0]' : `sim.a.${key}`);
       expect(refused.message).toContain('accessor');
     }
   });
@@ -200,6 +211,7 @@ describe('a class', () => {
   it('registered after classes may have been needed is a TypeError that names the call', () => {
     const classes = new ClassRegistry();
     classes.close('state()');
+    expect(() => classes.add('P', Particle, {})).toThrow(TypeError);
     expect(() => classes.add('P', Particle, {})).toThrow(/first state\(\)/);
   });
 

@@ -184,6 +184,26 @@ describe('a reader of images', () => {
     },
   );
 
+  it('F33: refuses what is said to be left out of a section when it is not told as it must be', async () => {
+    const imageWith = (dropped: unknown): Uint8Array => {
+      const one = { ...record('a', [own(64, 256)]), dropped } as Manifest['sections'][number]; // wrong on purpose
+      return assemble(manifest({ sections: [one] }), DATA);
+    };
+    const place = { path: 'a.f', what: 'a function' };
+    expect(await refusal(imageWith({ count: 3, first: [place, place] }))).toBeUndefined();
+    const wrong = [
+      7,
+      [],
+      {},
+      { count: 1 },
+      { first: [] },
+      { count: 1, first: [place, place] },
+      { count: -1, first: [] },
+      { count: 1, first: [{ path: 1 }] },
+    ];
+    for (const dropped of wrong) expect(await refusal(imageWith(dropped))).toBe('ERR_CKPT_IMAGE_CORRUPT');
+  });
+
   it('ignores keys that it does not know', async () => {
     const newer = { ...manifest({ sections: WHOLE }), novelty: { deep: [1, 2] } };
     expect(await refusal(assemble(newer, DATA))).toBeUndefined();

@@ -6,6 +6,7 @@
 export { CheckpointError, ERROR_CODES, type ErrorCode, isCheckpointError } from './base/errors.js';
 export type { CheckpointBytes, CheckpointTimes, ImageInfo } from './checkpoint/request.js';
 export { Tagged } from './codec/classes.js';
+export type { DroppedValues } from './codec/contract.js';
 export type { FilePlan, PutBack } from './files/contract.js';
 export type { Root } from './files/mapped-paths.js';
 export type { PassedOver } from './restart/select.js';

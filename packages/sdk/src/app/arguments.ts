@@ -19,6 +19,12 @@ const kindOf = (value: unknown): string => (value === null ? 'null' : Array.isAr
 
 const VERSIONING = ['version', 'migrate', 'schema', 'validateAtCapture', 'was'] as const;
 
+/** @throws TypeError */
+function assertOnUnsupported(call: string, { onUnsupported }: { readonly onUnsupported?: unknown }): void {
+  if (onUnsupported !== undefined && onUnsupported !== 'refuse' && onUnsupported !== 'drop')
+    throw new TypeError(`${call}: onUnsupported: expected 'refuse' or 'drop', got ${String(onUnsupported)}`);
+}
+
 /** Shapes only; what the registry knows better (versions, names) it checks itself. @throws TypeError */
 function assertVersioning(call: string, options: { readonly [K in (typeof VERSIONING)[number]]?: unknown }): void {
   const { migrate, schema, validateAtCapture, was } = options;
@@ -42,8 +48,9 @@ export function assertStateArguments(name: string, init: unknown, options: unkno
   if (typeof init !== 'function')
     throw new TypeError(`state('${name}', init): expected a function that makes the initial object, got ${kindOf(init)}`);
   const call = `state('${name}', init, options)`;
-  assertKnown(call, options, VERSIONING);
+  assertKnown(call, options, [...VERSIONING, 'onUnsupported']);
   assertVersioning(call, options);
+  assertOnUnsupported(call, options);
 }
 
 /** What `init` returned. @throws TypeError */
@@ -60,9 +67,10 @@ export function assertInitial(name: string, value: unknown): void {
 
 /** @throws TypeError */
 export function assertProvideOptions(name: string, options: { readonly capture?: unknown; readonly restore?: unknown }): void {
-  assertKnown(`provide('${name}', options)`, options, ['capture', 'restore', ...VERSIONING]);
-  const versioning: object = options;
-  assertVersioning(`provide('${name}', options)`, versioning);
+  assertKnown(`provide('${name}', options)`, options, ['capture', 'restore', ...VERSIONING, 'onUnsupported']);
+  const others: object = options;
+  assertVersioning(`provide('${name}', options)`, others);
+  assertOnUnsupported(`provide('${name}', options)`, others);
   for (const part of ['capture', 'restore'] as const) {
     if (typeof options[part] !== 'function')
       throw new TypeError(`provide('${name}', options): expected ${part} to be a function, got ${kindOf(options[part])}`);

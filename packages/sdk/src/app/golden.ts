@@ -21,7 +21,7 @@ import { MAIN } from './opened.js';
 import { Registration } from './registration.js';
 
 /** The registering calls of a checkpointer. Write a program's registration against it, and both can be given to it. */
-export type ImageRegistration = Pick<Checkpointer, 'registerClass' | 'state' | 'provide' | 'random'>;
+export type ImageRegistration = Pick<Checkpointer, 'registerClass' | 'state' | 'provide' | 'random' | 'wasm' | 'collection'>;
 
 export interface LoadOptions {
   /** Let the image have sections that no provider claims, as a program with that option does; default false. */
@@ -39,7 +39,7 @@ export interface LoadedImage {
 /**
  * Opens an image file, runs the registrations against it, calls the restore functions, and resolves with the values.
  * @param path a self-contained image, as `ckpt export` makes it
- * @param register the program's registerClass(), state(), provide() and random() calls
+ * @param register the program's registerClass(), state(), provide(), random(), wasm() and collection() calls
  * @throws TypeError for bad arguments; CheckpointError ERR_CKPT_NOT_FOUND, _IMAGE_* and _DECODE for an image that cannot be read,
  *   _BASE_MISSING for one that is not self-contained, ERR_CKPT_SCHEMA, _UNCLAIMED, _RESTORE for one that the program cannot take
  */
@@ -62,6 +62,8 @@ export async function assertImageLoads(
     state: (name, init, given = {}) => registration.state(name, init, given),
     provide: (name, given) => registration.provide(name, given),
     random: (name, seed) => registration.random(name, seed),
+    wasm: (name, memory, given = {}) => registration.wasm(name, memory, given),
+    collection: (name) => registration.collection(name),
   });
   registry.close();
   const refusal = registry.refusal();
@@ -74,10 +76,11 @@ export async function assertImageLoads(
 
 async function restored(registry: ProviderRegistry): Promise<Map<string, unknown>> {
   const values = new Map<string, unknown>();
-  for (const { name, place, restore } of registry.list()) {
+  for (const { name, place, plan, restore } of registry.list()) {
     const claim = registry.claim(name);
     if (claim === undefined) continue;
     values.set(name, claim.value);
+    plan?.(claim.value);
     try {
       await restore?.(claim.value);
     } catch (cause) {

@@ -5,7 +5,7 @@
  * 1. What is refused is not registered; what a section could not be brought to stays refused (state/registry.ts).
  * 2. The initial object is checked like a restored one, so that no image is written that cannot be started from.
  */
-import { inPhase, isCheckpointError } from '../base/errors.js';
+import { CheckpointError, inPhase, isCheckpointError } from '../base/errors.js';
 import type { ClassOptions, ClassRegistry } from '../codec/classes.js';
 import { assertEncodable } from '../codec/codec.js';
 import type { Collection, CollectionKey } from '../state/collection.js';
@@ -20,6 +20,8 @@ import { assertClassOptions, assertInitial, assertProvideOptions, assertStateArg
 export class Registration {
   readonly #registry: ProviderRegistry;
   readonly #classes: ClassRegistry;
+  /** Which provider has a WebAssembly memory. */
+  readonly #memories = new Map<WasmMemory, string>();
 
   constructor(registry: ProviderRegistry, classes: ClassRegistry) {
     this.#classes = classes;
@@ -46,7 +48,7 @@ export class Registration {
       value = init();
       assertInitial(name, value);
       assertFits(provider, value, 'register');
-      assertEncodable(name, value, this.#classes);
+      assertEncodable(name, value, this.#classes, options.onUnsupported === 'drop');
     } catch (error) {
       this.#registry.drop(name);
       throw isCheckpointError(error) ? inPhase(error, 'register') : error;
@@ -64,6 +66,8 @@ export class Registration {
 
   wasm(name: string, memory: WasmMemory, options: WasmOptions): void {
     const instance = new WasmInstance(name, memory, options);
+    const other = this.#memories.get(memory);
+    if (other !== undefined && other !== name) throw memoryTwice(name, other);
     const claim = this.#registry.add({ name, kind: WASM_KIND, version: 1, ...wasmProvider(instance) });
     try {
       if (claim !== undefined) instance.check(claim.value as WasmSection); // a section of this kind holds nothing else
@@ -71,6 +75,7 @@ export class Registration {
       this.#registry.drop(name);
       throw error;
     }
+    this.#memories.set(memory, name);
   }
 
   collection<K extends CollectionKey, V>(name: string): Collection<K, V> {
@@ -84,4 +89,13 @@ export class Registration {
     if (claim !== undefined) random.restoreState(claim.value);
     return random;
   }
+}
+
+/** Each would restore it, one over the other. */
+function memoryTwice(name: string, other: string): CheckpointError {
+  return new CheckpointError(
+    'ERR_CKPT_EXISTS',
+    `wasm('${name}'): this memory is registered by wasm('${other}') already; register it once, with all globals that belong to it`,
+    { provider: name, phase: 'register' },
+  );
 }

@@ -8,6 +8,7 @@ import { isCheckpointError } from '../base/errors.js';
 import { Background, type BackgroundEvents, type HelperThread } from '../checkpoint/background.js';
 import { captureMember } from '../checkpoint/capture.js';
 import { Conductor, type ConductorParts } from '../checkpoint/conductor.js';
+import { DroppedWarnings } from '../checkpoint/dropped-warnings.js';
 import { Handlers } from '../checkpoint/handlers.js';
 import { idleThread } from '../checkpoint/idle-thread.js';
 import { KeepAlive } from '../checkpoint/keep-alive.js';
@@ -164,9 +165,10 @@ function makeUntracked(opened: Opened, records: readonly TrackedFileRecord[], ta
   });
 }
 
-function conductorParts({ resolved, ports, classes }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
+function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
   const { events, background, registry, files, untracked, carried } = rooms;
   const staging = new Staging();
+  const warnings = new DroppedWarnings(warn);
   const raise = (): void => {
     Atomics.store(background.shared, SHARED.ATTENTION, 1);
   };
@@ -190,6 +192,7 @@ function conductorParts({ resolved, ports, classes }: Opened, rooms: Rooms, life
     capture: () => captureMember(MAIN, registry.list(), { staging, classes, carried, files: () => untracked.capture(files.capture()) }),
     acknowledged: (captured) => {
       registry.committed();
+      warnings.tell(captured.sections);
       files.committed(captured.files);
     },
     recycle: () => {

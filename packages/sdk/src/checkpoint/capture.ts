@@ -50,7 +50,8 @@ export function captureMember(
   const roots = new Map<string, unknown>();
   for (const provider of providers) if (provider.log === undefined) roots.set(provider.name, captureProvider(provider));
   try {
-    const encoded = withMemories(encodeMember(roots, classes), providers);
+    const dropping = new Set(providers.flatMap(({ name, onUnsupported }) => (onUnsupported === 'drop' ? [name] : [])));
+    const encoded = withMemories(encodeMember(roots, classes, dropping), providers);
     const byName = new Map(providers.map((provider) => [provider.name, provider]));
     const values = encoded.sections.map((section): SectionInput => {
       const provider = byName.get(section.name);
@@ -62,6 +63,7 @@ export function captureMember(
         encoding: section.encoding,
         buffers: section.buffers,
         ...(section.imports.length === 0 ? {} : { imports: section.imports }),
+        ...(section.dropped === undefined ? {} : { dropped: section.dropped }),
         chunks: [section.bytes],
       };
     });

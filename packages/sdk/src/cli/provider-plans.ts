@@ -1,5 +1,6 @@
 /** The plan of a restart for providers and sections, as text. */
 import type { ProviderPlan, RestartPlan } from '../images.js';
+import { droppedText } from './dropped.js';
 import { type Terminal, table } from './output.js';
 import { printable } from './printable.js';
 
@@ -17,8 +18,9 @@ export function providersText({ providers, asked, askedProblem }: RestartPlan, {
   const reasons = providers.flatMap(({ reason }) =>
     reason === undefined ? [] : [`\n${printable(reason.message, 2_000)} [${reason.code}]\n`],
   );
+  const dropped = providers.flatMap(({ name, dropped: one }) => (one === undefined ? [] : [`\n${droppedText(name, one)}`])).join('');
   const said = askedProblem === undefined ? '' : `\n${askedText(asked)}: ${printable(askedProblem, 2_000)}\n`;
-  return `${rows.length === 0 ? '' : `\n${table(COLUMNS, rows, color.bold)}`}${reasons.join('')}${said}`;
+  return `${rows.length === 0 ? '' : `\n${table(COLUMNS, rows, color.bold)}`}${dropped}${reasons.join('')}${said}`;
 }
 
 export function isRefused({ outcome, handling }: ProviderPlan): boolean {

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { formatDuration } from '../base/duration.js';
 import { type ImageDetails, type SectionDetails, statImage } from '../images.js';
+import { droppedText } from './dropped.js';
 import { facts, formatAge, formatBytes, formatTime, type Terminal, table, writeJson } from './output.js';
 import { printable, printableArgument } from './printable.js';
 import type { Session } from './session.js';
@@ -58,6 +59,8 @@ async function stat(image: string | undefined, { terminal, options }: Session): 
 function describe(details: ImageDetails, terminal: Terminal): string {
   const { bold } = terminal.outColors;
   const parts = [facts([...identity(details, terminal), ...program(details)], bold), sectionTable(details.sections, bold)];
+  const dropped = details.sections.flatMap(({ name, dropped: one }) => (one === undefined ? [] : [droppedText(name, one)]));
+  if (dropped.length > 0) parts.push(dropped.join(''));
   if (details.files.length > 0) parts.push(trackedFiles(details, bold));
   if (details.provenance.openFiles.length > 0) parts.push(openFiles(details, bold));
   return parts.join('\n');

@@ -4,11 +4,14 @@
  * Invariants
  * 1. All providers of a member are walked before the first is packed: a Buffer on the pool whose memory turns out to be
  *    shared is written differently in an earlier section too.
+ * 2. What is left out of a section is left out for its provider alone: another one that reaches the same object without
+ *    having asked for that refuses it.
  */
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
 import { type ClassRegistry, NO_CLASSES } from './classes.js';
 import type { DecodedSection, EncodedMember, SectionToDecode } from './contract.js';
 import { decodeTree } from './decode.js';
+import { Drops } from './drops.js';
 import type { KnownClasses } from './graph-classes.js';
 import { decodeGraph } from './graph-decode.js';
 import { GRAPH_1 } from './graph-format.js';
@@ -19,21 +22,52 @@ import { MAX_SECTION_BYTES, TREE_1 } from './tags.js';
 
 /**
  * @param roots the value of each provider of one member
+ * @param dropping names of those that asked to leave out what cannot be carried
  * @throws CheckpointError ERR_CKPT_UNSUPPORTED_VALUE with `provider` and `path`; ERR_CKPT_MEMORY
  */
-export function encodeMember(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry = NO_CLASSES): EncodedMember {
-  const walk = new GraphWalk(roots, classes);
+export function encodeMember(
+  roots: ReadonlyMap<string, unknown>,
+  classes: ClassRegistry = NO_CLASSES,
+  dropping: ReadonlySet<string> = new Set(),
+): EncodedMember {
   return inMemory('', () => {
-    for (const [name, value] of roots) inMemory(name, () => walk.section(name, value));
+    const walk = walkAll(roots, classes, dropping);
+    for (const name of importersOfDropped(walk.sections)) assertEncodable(name, roots.get(name), classes);
     assertPacksBytes([...roots.keys()]);
-    const sections = walk.sections.map((section) => ({
-      name: section.name,
-      encoding: GRAPH_1,
-      bytes: inMemory(section.name, () => pack(walk, section)),
-      buffers: [...section.buffers].sort((a, b) => a - b),
-      imports: section.imports,
-    }));
+    const sections = walk.sections.map((section) => {
+      const dropped = walk.dropped(section);
+      return {
+        name: section.name,
+        encoding: GRAPH_1,
+        bytes: inMemory(section.name, () => pack(walk, section)),
+        buffers: [...section.buffers].sort((a, b) => a - b),
+        imports: section.imports,
+        ...(dropped === undefined ? {} : { dropped }),
+      };
+    });
     return { sections, buffers: walk.memory.buffers };
+  });
+}
+
+/** Walks until no more objects are met that cannot be carried. */
+function walkAll(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry, dropping: ReadonlySet<string>): GraphWalk {
+  const drops = new Drops(dropping);
+  for (;;) {
+    const known = drops.size;
+    const walk = new GraphWalk(roots, classes, drops);
+    for (const [name, value] of roots) inMemory(name, () => walk.section(name, value));
+    walk.assertRegistered();
+    if (drops.size === known) return walk;
+  }
+}
+
+/** Invariant 2: sections that refuse, and that refer to objects of sections out of which something was left. */
+function importersOfDropped(sections: readonly GraphSection[]): string[] {
+  const tainted = sections.map(({ drops }) => drops !== undefined && drops.count > 0);
+  return sections.flatMap(({ name, position, imports, drops }) => {
+    if (!imports.some((other) => tainted[other])) return [];
+    tainted[position] = true;
+    return drops === undefined ? [name] : [];
   });
 }
 
@@ -41,10 +75,10 @@ export function encodeMember(roots: ReadonlyMap<string, unknown>, classes: Class
  * Checks that a provider's value can be carried, and throws as encodeMember would.
  * @throws CheckpointError ERR_CKPT_UNSUPPORTED_VALUE, ERR_CKPT_MEMORY
  */
-export function assertEncodable(name: string, value: unknown, classes: ClassRegistry = NO_CLASSES): void {
+export function assertEncodable(name: string, value: unknown, classes: ClassRegistry = NO_CLASSES, dropping = false): void {
   inMemory(name, () => {
-    const walk = new GraphWalk(new Map([[name, value]]), classes);
-    walk.wire(walk.section(name, value));
+    const walk = walkAll(new Map([[name, value]]), classes, new Set(dropping ? [name] : []));
+    for (const section of walk.sections) walk.wire(section);
   });
 }
 

@@ -4,7 +4,8 @@
  * Invariants
  * 1. All providers of a member are encoded in one call, so that identity between them is kept: an object that two
  *    providers hold has its place in the section of the first, and the section of the other imports it.
- * 2. A value comes back exactly or is refused with its property path (ERR_CKPT_UNSUPPORTED_VALUE); nothing is dropped.
+ * 2. A value comes back exactly or is refused with its property path (ERR_CKPT_UNSUPPORTED_VALUE); nothing is dropped but
+ *    from sections whose provider asked for it, and then it is told what.
  * 3. Bulk memory is never copied nor passed through msgpack here: it is listed in `buffers`, by identity, and
  *    referred to by index. Views of one buffer stay views of one buffer, across providers too.
  * 4. Each section names its encoding, so that newer encodings can join without breaking older images.
@@ -22,6 +23,14 @@ export interface FoundBuffer {
   readonly maxByteLength?: number;
 }
 
+/** What was left out of a section because its provider asked for that. */
+export interface DroppedValues {
+  /** In how many places something was left out. */
+  readonly count: number;
+  /** The first of them: the property's path, and what was there. */
+  readonly first: readonly { readonly path: string; readonly what: string }[];
+}
+
 export interface EncodedSection {
   readonly name: string;
   /** Name of the encoding, e.g. `graph-1`. */
@@ -31,6 +40,7 @@ export interface EncodedSection {
   readonly buffers: readonly number[];
   /** Indexes into EncodedMember.sections, all before this one, whose objects it refers to; the bytes refer to places in this list. */
   readonly imports: readonly number[];
+  readonly dropped?: DroppedValues;
 }
 
 export interface EncodedMember {
@@ -56,9 +66,10 @@ export interface DecodedSection {
 }
 
 /* Functions of this room (codec.ts):
- *   encodeMember(roots: ReadonlyMap<string, unknown>, classes?: ClassRegistry): EncodedMember
- *       one root a provider; ERR_CKPT_UNSUPPORTED_VALUE with `provider` and `path`, ERR_CKPT_MEMORY
- *   assertEncodable(name: string, value: unknown, classes?: ClassRegistry): void
+ *   encodeMember(roots: ReadonlyMap<string, unknown>, classes?: ClassRegistry, dropping?: ReadonlySet<string>): EncodedMember
+ *       one root a provider, `dropping` names those that asked to leave out what cannot be carried;
+ *       ERR_CKPT_UNSUPPORTED_VALUE with `provider` and `path`, ERR_CKPT_MEMORY
+ *   assertEncodable(name: string, value: unknown, classes?: ClassRegistry, dropping?: boolean): void
  *       throws as encodeMember would for that provider alone
  *   decodeSection(section: SectionToDecode, buffers: readonly ArrayBufferLike[], classes?: ClassRegistry | 'tagged'): DecodedSection
  *       `buffers` holds the restored memory of the section's member, by index. The input is hostile until proven

@@ -11,6 +11,7 @@ import { ArrayGroup, classWire } from './graph-groups.js';
 import { isIndex, isRegular, tellExtras } from './graph-properties.js';
 import type { GraphSection } from './graph-section.js';
 import { hasExtras } from './own-properties.js';
+import { indexStep } from './paths.js';
 import { property } from './refusal.js';
 import { Unsupported } from './unsupported.js';
 
@@ -42,9 +43,10 @@ function tellElements(section: GraphSection, group: ArrayGroup, array: readonly 
     else if (isRegular(descriptor, integrity)) values[i] = descriptor.value;
     else return undefined;
   }
-  for (const value of values) {
+  for (let i = 0; i < held; i++) {
+    const value = values[i];
     if (value === HOLE) items.addPlain(CELL.hole);
-    else section.cell(items, value);
+    else section.cell(items, section.drops?.takes(value, array, () => indexStep(i)) === true ? undefined : value);
   }
   return held + holes(section, group, array, held);
 }

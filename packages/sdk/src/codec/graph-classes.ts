@@ -17,11 +17,32 @@ export type KnownClasses = ClassRegistry | 'tagged';
 export function definitionOf(classes: KnownClasses, { name }: NamedClass, section: string): ClassDefinition | undefined {
   if (classes === 'tagged') return undefined;
   const definition = classes.named(name);
-  if (definition !== undefined) return definition;
-  const message =
-    `decode section ${section}: it holds instances of the class ${name}, which the program has not registered; ` +
-    `call ckpt.registerClass('${name}', ${name}) before the first state() or provide()`;
-  throw new CheckpointError('ERR_CKPT_SCHEMA', message, { section, phase: 'register' });
+  if (definition === undefined) throw unknownClasses([name], section);
+  return definition;
+}
+
+/** Before anything is made: all classes that are missing are named together. @throws CheckpointError ERR_CKPT_SCHEMA */
+export function assertKnown(classes: KnownClasses, used: Iterable<ReadClass>, section: string): void {
+  if (classes === 'tagged') return;
+  const missing = new Set<string>();
+  for (const one of used) if (one.of === 'class' && classes.named(one.name) === undefined) missing.add(one.name);
+  if (missing.size > 0) throw unknownClasses([...missing], section);
+}
+
+/** So many classes are named. */
+const MOST_NAMED = 20;
+
+function unknownClasses(names: readonly string[], section: string): CheckpointError {
+  const [first = ''] = names;
+  const what =
+    names.length === 1
+      ? `the class ${first}, which the program has not registered; call ckpt.registerClass('${first}', ${first})`
+      : `${names.length} classes that the program has not registered; call${names
+          .slice(0, MOST_NAMED)
+          .map((name) => ` ckpt.registerClass('${name}', ${name});`)
+          .join('')}${names.length > MOST_NAMED ? ' …' : ''}`;
+  const message = `decode section ${section}: it holds instances of ${what} before the first state() or provide()`;
+  return new CheckpointError('ERR_CKPT_SCHEMA', message, { section, phase: 'register' });
 }
 
 /** Turns the data of an instance, as the image holds it, into what the program's version of the class expects. */

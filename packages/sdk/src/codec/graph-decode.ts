@@ -8,7 +8,7 @@
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
 import type { DecodedSection, SectionToDecode } from './contract.js';
 import { BadMemory } from './decode-memory.js';
-import type { KnownClasses } from './graph-classes.js';
+import { assertKnown, type KnownClasses } from './graph-classes.js';
 import { Filler } from './graph-fill.js';
 import { GRAPH_1, GRAPH_LIMITS } from './graph-format.js';
 import { readGraph } from './graph-read.js';
@@ -28,6 +28,11 @@ export function decodeGraph(section: SectionToDecode, buffers: readonly ArrayBuf
     if (unpacked.fault !== undefined) throw new BadGraph(unpacked.reason);
     if (unpacked.entries > 0) throw new BadGraph('a map, where there are none');
     const graph = readGraph(unpacked.value);
+    assertKnown(
+      classes,
+      graph.groups.map(({ of }) => of),
+      name,
+    );
     const imports = section.imports.map(({ objects }) => objects);
     const filler = new Filler(graph, { section: name, size: bytes.length, buffers, imports, classes });
     const value = filler.fill();

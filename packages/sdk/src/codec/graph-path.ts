@@ -19,19 +19,33 @@ interface Trail {
  * @param encoded what `encode` made of instances
  */
 export function findPath(roots: ReadonlyMap<string, unknown>, wanted: unknown, encoded: ReadonlyMap<object, unknown>): string {
+  return findPaths(roots, new Set([wanted]), encoded).get(wanted) ?? '(unknown place)';
+}
+
+/** As `findPath` for several values, in one walk; those that hang nowhere are missing. */
+export function findPaths(
+  roots: ReadonlyMap<string, unknown>,
+  wanted: ReadonlySet<unknown>,
+  encoded: ReadonlyMap<object, unknown>,
+): ReadonlyMap<unknown, string> {
+  const found = new Map<unknown, string>();
   const trails = new Map<object, Trail>();
-  for (const [name, root] of roots) {
-    if (Object.is(root, wanted)) return name;
-    if (typeof root === 'object' && root !== null && !trails.has(root)) trails.set(root, { from: undefined, step: name });
-  }
+  const meet = (value: unknown, trail: Trail): boolean => {
+    if (wanted.has(value) && !found.has(value)) found.set(value, path(trail));
+    if (typeof value === 'object' && value !== null && !trails.has(value)) trails.set(value, trail);
+    return found.size === wanted.size;
+  };
+  for (const [name, root] of roots) if (meet(root, { from: undefined, step: name })) return found;
   // Entries that are added while a Map is iterated are met too: breadth first, without recursion.
   for (const [object, trail] of trails) {
-    for (const [step, child] of children(object, encoded)) {
-      if (Object.is(child, wanted)) return path({ from: trail, step });
-      if (typeof child === 'object' && child !== null && !trails.has(child)) trails.set(child, { from: trail, step });
-    }
+    for (const [step, child] of children(object, encoded)) if (meet(child, { from: trail, step })) return found;
   }
-  return '(unknown place)';
+  return found;
+}
+
+/** Objects that are one step away. */
+export function neighbours(object: object): object[] {
+  return [...children(object, new Map())].flatMap(([, child]) => (typeof child === 'object' && child !== null ? [child] : []));
 }
 
 function path(trail: Trail): string {

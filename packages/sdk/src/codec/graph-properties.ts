@@ -8,9 +8,10 @@
  */
 import { types } from 'node:util';
 import { ATTRIBUTE, INTEGRITY, type Integrity } from './graph-format.js';
-import { type GraphSection, symbolText } from './graph-section.js';
-import { keyStep, symbolStep } from './paths.js';
-import { describePrimitive, property } from './refusal.js';
+import type { GraphSection } from './graph-section.js';
+import { indexStep, keyStep, symbolStep } from './paths.js';
+import { describePrimitive, property, type Reason } from './refusal.js';
+import { symbolText } from './symbol-text.js';
 import { Unsupported } from './unsupported.js';
 
 export function integrityOf(object: object): Integrity {
@@ -63,13 +64,29 @@ function closedValues(object: object, names: readonly string[], integrity: Integ
   return true;
 }
 
-/** Tells one property of the object that is scanned now. */
+/** Tells one property of the object that is scanned now. Left out of an array's elements means undefined there. */
 export function tellProperty(section: GraphSection, object: object, key: string | symbol): void {
-  const step = typeof key === 'symbol' ? symbolStep(key) : keyStep(key);
   const descriptor = Object.getOwnPropertyDescriptor(object, key);
-  if (descriptor === undefined || !('value' in descriptor)) throw new Unsupported(object, property('an accessor (getter or setter)'), step);
-  if (typeof key === 'symbol' && symbolText(key) === undefined) throw new Unsupported(object, describePrimitive(key), step);
-  section.extra(key, descriptor.value, attributesOf(descriptor));
+  const fault = propertyFault(key, descriptor) ?? section.drops?.reasonOf(descriptor?.value);
+  if (fault !== undefined) {
+    const step = propertyStep(object, key);
+    if (section.drops === undefined) throw new Unsupported(object, fault, step);
+    section.drops.tell(object, step, fault);
+    if (!Array.isArray(object) || !isIndex(key)) return;
+  }
+  const value: unknown = fault === undefined ? descriptor?.value : undefined;
+  section.extra(key, value, attributesOf(descriptor ?? {}));
+}
+
+function propertyFault(key: string | symbol, descriptor: PropertyDescriptor | undefined): Reason | undefined {
+  if (descriptor === undefined || !('value' in descriptor)) return property('an accessor (getter or setter)');
+  return typeof key === 'symbol' && symbolText(key) === undefined ? describePrimitive(key) : undefined;
+}
+
+/** How to get from an object to its property. */
+function propertyStep(object: object, key: string | symbol): string {
+  if (typeof key === 'symbol') return symbolStep(key);
+  return Array.isArray(object) && isIndex(key) ? indexStep(Number(key)) : keyStep(key);
 }
 
 /** Tells the own properties of a built-in object that are none of its kind's own. */

@@ -18,6 +18,7 @@ import { integrityOf, isIndex, regularValues, tellExtras, tellProperty } from '.
 import type { GraphSection } from './graph-section.js';
 import { cells, scanError, scanSingle } from './graph-singles.js';
 import { isBareView } from './own-properties.js';
+import { keyStep, mapStep, setStep } from './paths.js';
 import { ARGUMENTS, describeObject, PROXY, WRONG_PROTOTYPE } from './refusal.js';
 import { holdsMore } from './slots.js';
 import { Unsupported } from './unsupported.js';
@@ -100,15 +101,16 @@ export class Scanner {
 
   /** `identity` tells apart what `of` does: instances of a class, objects without prototype (true), plain ones. */
   #plain(section: GraphSection, object: object, identity: ClassDefinition | true | undefined, of: ClassWire, integrity: Integrity): void {
-    const names = Object.getOwnPropertyNames(object);
+    let names: readonly string[] = Object.getOwnPropertyNames(object);
     const values = this.#values;
     // An empty object takes more memory than a byte in the order of objects: as a dictionary it has a size beside.
     if (names.length === 0 || !regularValues(object, names, integrity, values)) {
       tellAll(section, object, identity, of, integrity);
       return;
     }
+    if (section.drops !== undefined) names = section.drops.kept(object, names, values, keyStep);
     // V8 keeps objects without prototype as dictionaries, too.
-    const shaped = identity === true ? undefined : section.shaped(of, identity ?? false, integrity, names);
+    const shaped = identity === true || names.length === 0 ? undefined : section.shaped(of, identity ?? false, integrity, names);
     if (shaped === undefined) {
       if (holdsMore(object)) throw new Unsupported(object, WRONG_PROTOTYPE);
       tellEntries(section, names, values, groupKey('dictionary', identity, integrity), of, integrity);
@@ -203,8 +205,12 @@ function scanMap(section: GraphSection, map: Map<unknown, unknown>, of: ClassDef
     `map ${of?.name ?? ''} ${integrity}`,
     (index) => new EntriesGroup(index, GROUP.map, classWire(of), integrity),
   );
+  const { drops } = section;
   let size = 0;
+  let entry = -1;
   Map.prototype.forEach.call(map, (value: unknown, key: unknown) => {
+    entry++;
+    if (drops?.takes(key, map, () => mapStep(key, entry, true)) || drops?.takes(value, map, () => mapStep(key, entry, false))) return;
     section.cell(group.keys, key);
     section.cell(group.values, value);
     size++;
@@ -217,7 +223,10 @@ function scanSet(section: GraphSection, set: Set<unknown>, of: ClassDefinition |
   tellExtras(section, set);
   const group = section.group(`set ${of?.name ?? ''} ${integrity}`, (index) => new SetGroup(index, GROUP.set, classWire(of), integrity));
   let size = 0;
+  let place = -1;
   Set.prototype.forEach.call(set, (item: unknown) => {
+    place++;
+    if (section.drops?.takes(item, set, () => setStep(place))) return;
     section.cell(group.items, item);
     size++;
   });

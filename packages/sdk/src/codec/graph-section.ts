@@ -7,27 +7,14 @@
  */
 import type { ClassDefinition } from './classes.js';
 import { Column } from './column.js';
+import type { SectionDrops } from './drops.js';
 import { CELL, type Integrity } from './graph-format.js';
 import { type ClassWire, type Group, ObjectGroup } from './graph-groups.js';
 import { Counts } from './growing.js';
 import { describePrimitive } from './refusal.js';
 import { Shapes } from './shapes.js';
+import { symbolText } from './symbol-text.js';
 import { Unsupported } from './unsupported.js';
-
-const WELL_KNOWN: ReadonlyMap<symbol, string> = new Map(
-  Object.getOwnPropertyNames(Symbol).flatMap((name): [symbol, string][] => {
-    const value: unknown = Reflect.get(Symbol, name);
-    return typeof value === 'symbol' ? [[value, name]] : [];
-  }),
-);
-
-/** How a symbol that is the same in every process is written; undefined for any other. */
-export function symbolText(symbol: symbol): string | undefined {
-  const wellKnown = WELL_KNOWN.get(symbol);
-  if (wellKnown !== undefined) return `@${wellKnown}`;
-  const key = Symbol.keyFor(symbol);
-  return key === undefined ? undefined : `#${key}`;
-}
 
 export class GraphSection {
   readonly name: string;
@@ -39,6 +26,8 @@ export class GraphSection {
   readonly buffers: Set<number> = new Set<number>();
   /** Positions of the sections whose objects it refers to, in the order in which they were met. */
   readonly imports: number[] = [];
+  /** What its provider asked to leave out; undefined: it is refused. */
+  readonly drops: SectionDrops | undefined;
   /** Holes at the end of arrays that are not told: see ArrayGroup. */
   untoldHoles = 0;
   readonly #refOf: (object: object, section: GraphSection) => number;
@@ -52,9 +41,10 @@ export class GraphSection {
   readonly #extraAttributes = new Counts();
   readonly #encoded: number[] = [];
 
-  constructor(name: string, position: number, refOf: (object: object, section: GraphSection) => number) {
+  constructor(name: string, position: number, refOf: (object: object, section: GraphSection) => number, drops?: SectionDrops) {
     this.name = name;
     this.position = position;
+    this.drops = drops;
     this.#refOf = refOf;
   }
 

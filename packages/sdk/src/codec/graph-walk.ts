@@ -5,19 +5,26 @@
  * 1. No recursion: a list of a million nodes is walked like any other graph.
  * 2. An object has one place, in the section that met it first; later sections refer to it there, so identity between
  *    providers is kept and a section refers to earlier ones only.
- * 3. What cannot be carried is refused with its path (ERR_CKPT_UNSUPPORTED_VALUE); nothing is left out.
+ * 3. What cannot be carried is refused with its path (ERR_CKPT_UNSUPPORTED_VALUE), unless the section's provider asked to
+ *    leave it out: then this walk only finds what that is, and another one is done without it (drops.ts).
+ * 4. Instances of classes that are not registered are looked into, so that one refusal names all of these classes.
  */
 import { types } from 'node:util';
 import type { CheckpointError } from '../base/errors.js';
 import type { ClassRegistry } from './classes.js';
+import type { DroppedValues } from './contract.js';
+import type { Drops } from './drops.js';
 import { MAX_OBJECTS } from './graph-format.js';
 import { GraphMemory } from './graph-memory.js';
-import { findPath } from './graph-path.js';
+import { findPath, findPaths, neighbours } from './graph-path.js';
 import { ImportMark, Scanner } from './graph-scan.js';
 import { GraphSection } from './graph-section.js';
-import { property, refuse } from './refusal.js';
+import { property, type Reason, refuse, refuseClasses } from './refusal.js';
 import { resolveOrder } from './resolve-order.js';
 import { Unsupported } from './unsupported.js';
+
+/** So many classes that are not registered are named together. */
+const MOST_CLASSES = 20;
 
 export class GraphWalk {
   readonly memory: GraphMemory;
@@ -30,9 +37,13 @@ export class GraphWalk {
   /** Numbers in the section under way of objects that have their place elsewhere. */
   #foreign = new Map<object, number>();
   readonly #encoded = new Map<object, unknown>();
+  readonly #drops: Drops;
+  /** By prototype, the first instance of each class that is not registered. */
+  readonly #missing = new Map<unknown, { readonly object: object; readonly reason: Reason; readonly section: string }>();
 
-  constructor(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry) {
+  constructor(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry, drops: Drops) {
     this.#roots = roots;
+    this.#drops = drops;
     this.memory = new GraphMemory((memory) => this.#known.has(memory));
     this.#scanner = new Scanner(classes, this.memory, this.#encoded);
   }
@@ -42,19 +53,75 @@ export class GraphWalk {
     const before = this.sections.at(-1);
     this.#bases.push((this.#bases.at(-1) ?? 0) + (before?.queue.length ?? 0));
     this.#foreign = new Map();
-    const section = new GraphSection(name, this.sections.length, (object, from) => this.#number(object, from));
+    const section = new GraphSection(name, this.sections.length, (object, from) => this.#number(object, from), this.#drops.of(name));
     this.sections.push(section);
     try {
       section.cell(section.root, value);
-      const { queue } = section;
-      for (let next = 0; next < queue.length; next++) {
+    } catch (error) {
+      throw error instanceof Unsupported ? this.#refused(name, error) : error;
+    }
+    let next = 0;
+    while (next < section.queue.length) next = this.#scanFrom(section, next);
+    return section;
+  }
+
+  /** Everything was registered, or this throws. @throws CheckpointError ERR_CKPT_UNSUPPORTED_VALUE */
+  assertRegistered(): void {
+    if (this.#missing.size > 0) throw this.#unregistered(false);
+  }
+
+  /** What was left out of the section. */
+  dropped({ drops }: GraphSection): DroppedValues | undefined {
+    return drops?.told(this.#roots, this.#encoded);
+  }
+
+  /** @returns where to go on: behind what could not be carried */
+  #scanFrom(section: GraphSection, first: number): number {
+    const { queue } = section;
+    let next = first;
+    try {
+      for (; next < queue.length; next++) {
         const object = queue[next];
         if (object !== undefined) this.#scanner.scan(section, object);
       }
     } catch (error) {
-      throw error instanceof Unsupported ? this.#refused(name, error) : error;
+      const object = queue[next];
+      if (!(error instanceof Unsupported) || object === undefined) throw error;
+      this.#passOver(section, object, error);
+      next++;
     }
-    return section;
+    return next;
+  }
+
+  /** Nothing comes of this walk but a refusal, or what the next one leaves out. */
+  #passOver(section: GraphSection, object: object, error: Unsupported): void {
+    const { reason } = error;
+    if (section.drops !== undefined) {
+      section.drops.add(object, reason);
+      return;
+    }
+    if (reason.missing === undefined) {
+      if (this.#missing.size > 0) return;
+      throw this.#refused(section.name, error);
+    }
+    const prototype: unknown = Object.getPrototypeOf(object);
+    if (!this.#missing.has(prototype)) {
+      if (this.#missing.size === MOST_CLASSES) throw this.#unregistered(true);
+      this.#missing.set(prototype, { object, reason, section: section.name });
+    }
+    for (const neighbour of neighbours(object)) section.ref(neighbour);
+  }
+
+  #unregistered(more: boolean): CheckpointError {
+    const found = [...this.#missing.values()];
+    const [first] = found;
+    const name = first?.section ?? '';
+    if (first !== undefined && found.length === 1) return this.#refused(name, new Unsupported(first.object, first.reason));
+    const paths = findPaths(this.#rootsFrom(name), new Set(found.map(({ object }) => object)), this.#encoded);
+    const classes = found.flatMap(({ object, reason: { missing } }) =>
+      missing === undefined ? [] : [{ path: paths.get(object) ?? '(unknown place)', ...missing }],
+    );
+    return refuseClasses(name, classes, more);
   }
 
   /** The section's structured part, for msgpack. @throws CheckpointError ERR_CKPT_UNSUPPORTED_VALUE */
@@ -70,6 +137,8 @@ export class GraphWalk {
     const base = this.#bases.at(-1) ?? 0;
     const known = this.#known.get(object);
     if (known !== undefined) return known >= base ? known - base : this.#elsewhere(object, known, section);
+    const left = section.drops?.reasonOf(object);
+    if (left !== undefined) throw new Unsupported(object, left);
     const number = section.queue.push(object) - 1;
     if (base + number >= MAX_OBJECTS) throw refuse(section.name, section.name, property(`too large: more than ${MAX_OBJECTS} objects`));
     this.#known.set(object, base + number);
@@ -88,7 +157,11 @@ export class GraphWalk {
   }
 
   #refused(name: string, { value, reason, step }: Unsupported): CheckpointError {
-    const roots = new Map([[name, this.#roots.get(name)], ...this.#roots]);
-    return refuse(name, findPath(roots, value, this.#encoded) + step, reason);
+    return refuse(name, findPath(this.#rootsFrom(name), value, this.#encoded) + step, reason);
+  }
+
+  /** Paths begin at the provider of that name where they can. */
+  #rootsFrom(name: string): ReadonlyMap<string, unknown> {
+    return new Map([[name, this.#roots.get(name)], ...this.#roots]);
   }
 }

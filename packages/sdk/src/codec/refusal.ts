@@ -6,15 +6,33 @@
  */
 import { types } from 'node:util';
 import { CheckpointError } from '../base/errors.js';
+import { LEAVE_OUT, outsideRemedy } from './outside.js';
 import { shown } from './paths.js';
 import { holdsMore } from './slots.js';
 
 const PLAIN = 'convert it to plain data, or register it with provide() and turn it into plain data in capture and back in restore';
-const LEAVE_OUT = 'keep it outside the registered state and make it anew after a restart';
 
 export interface Reason {
   readonly what: string;
   readonly remedy: string;
+  /** For an instance of a class that only is not registered: the class's name, and the line of code that mends it. */
+  readonly missing?: { readonly name: string; readonly line: string };
+}
+
+/** An instance of a class that is not registered. */
+interface MissingClass {
+  readonly path: string;
+  readonly name: string;
+  readonly line: string;
+}
+
+/** @param more whether there are others */
+export function refuseClasses(provider: string, missing: readonly MissingClass[], more: boolean): CheckpointError {
+  const found = missing.map(({ path, name, line }) => `\n  ${line}; // ${shown(path)} is an instance of ${name}`).join('');
+  const message =
+    `state of ${provider}: it cannot be carried without loss: ${more ? 'more than ' : ''}${missing.length} classes are not registered; ` +
+    `before the first state() or provide(), call${found}`;
+  return new CheckpointError('ERR_CKPT_UNSUPPORTED_VALUE', message, { provider, path: missing[0]?.path ?? provider });
 }
 
 export function refuse(provider: string, path: string, reason: Reason): CheckpointError {
@@ -51,36 +69,20 @@ const KINDS: readonly (readonly [(value: unknown) => boolean, string, string])[]
   [types.isExternal, 'a native handle', LEAVE_OUT],
 ];
 
-/** Classes of Node.js and the calls that take what they stand for. */
-const CALLS: ReadonlyMap<string, string> = new Map([
-  ['Memory', 'register it with ckpt.wasm(name, memory), and keep nothing of it in the state'],
-  ['Instance', 'register its memory with ckpt.wasm(name, memory), and make the instance anew after a restart'],
-  ['Worker', 'start it with ckpt.worker(name, url), and ask ckpt.member(name) for it'],
-  ['ChildProcess', 'start it with ckpt.fork(name, path), and ask ckpt.member(name) for it'],
-  ['MessagePort', 'use ckpt.channel(name, peer) in its place'],
-  ['MessageChannel', 'use ckpt.channel(name, peer) in its place'],
-  ['FileHandle', 'open the file with ckpt.file(name, path)'],
-  ['WriteStream', 'open the file with ckpt.file(name, path)'],
-  ['ReadStream', 'open the file with ckpt.file(name, path)'],
-  ['Timeout', 'use ckpt.timer(name, ms, handler) in its place'],
-  ['Socket', LEAVE_OUT],
-  ['Server', LEAVE_OUT],
-]);
-
 /** What an object is that the encoding does not know. */
 export function describeObject(value: object): Reason {
   for (const [is, what, remedy] of KINDS) if (is(value)) return { what, remedy };
   const name = className(value);
   if (name === 'WeakRef' || name === 'FinalizationRegistry') return { what: `a ${name}`, remedy: LEAVE_OUT };
-  const call = CALLS.get(name);
+  const call = outsideRemedy(value);
   if (call !== undefined) return { what: `an instance of the class ${name}`, remedy: call };
-  if (holdsMore(value) && !types.isMap(value) && !types.isSet(value) && !types.isNativeError(value)) {
-    return {
-      what: `an instance of the class ${name}, of a built-in kind that is carried only as it is`,
-      remedy: `before the first state() or provide(), call ${registration(name, ', { encode, decode }')}`,
-    };
-  }
-  return { what: `an instance of the class ${name}`, remedy: `before the first state() or provide(), call ${registration(name)}` };
+  const special = holdsMore(value) && !types.isMap(value) && !types.isSet(value) && !types.isNativeError(value);
+  const line = registration(name, special ? ', { encode, decode }' : '');
+  return {
+    what: `an instance of the class ${name}${special ? ', of a built-in kind that is carried only as it is' : ''}`,
+    remedy: `before the first state() or provide(), call ${line}`,
+    missing: { name, line },
+  };
 }
 
 /** The line of code that would mend it. */

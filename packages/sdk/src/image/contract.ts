@@ -6,7 +6,7 @@
  * 2. Lengths and hashes of everything are stated; every byte of the file is covered by one of them or must be zero.
  * 3. Unknown keys in the manifest are kept out of the way; unknown *required features* refuse the image.
  */
-import type { BufferKind } from '../codec/contract.js';
+import type { BufferKind, DroppedValues } from '../codec/contract.js';
 
 /** Where an image stands in its run. */
 export interface ImageRef {
@@ -53,6 +53,8 @@ export interface SectionRecord {
   readonly imports?: readonly number[];
   /** Present for a section that no provider wrote: carried on unread from the image of this generation. */
   readonly carriedFrom?: number;
+  /** What was left out of the provider's value, because the provider asked for that. */
+  readonly dropped?: DroppedValues;
 }
 
 export interface BufferRecord {

@@ -8,6 +8,7 @@
  */
 import { messageOf } from '../base/errors.js';
 import { isImageName } from '../base/ids.js';
+import type { DroppedValues } from '../codec/contract.js';
 import { unpackMsgpack } from '../codec/msgpack.js';
 import { MAX_SECTION_BYTES, type MsgpackLimits } from '../codec/tags.js';
 import type {
@@ -165,6 +166,7 @@ function section(fields: Fields, bases: number, buffers: readonly BufferRecord[]
     ...(fields.has('numbers') ? { numbers: numbers(fields, uses.length) } : {}),
     ...(fields.has('imports') ? { imports: imports(fields, owner, before) } : {}),
     ...(fields.has('carriedFrom') ? { carriedFrom: fields.count('carriedFrom') } : {}),
+    ...(fields.has('dropped') ? { dropped: dropped(fields.map('dropped')) } : {}),
   };
   return {
     member: owner,
@@ -177,6 +179,13 @@ function section(fields: Fields, bases: number, buffers: readonly BufferRecord[]
     buffers: uses,
     ...optional,
   };
+}
+
+function dropped(fields: Fields): DroppedValues {
+  const first = fields.maps('first').map((place) => ({ path: place.text('path'), what: place.text('what') }));
+  const count = fields.count('count');
+  if (first.length > count) throw fields.wrong('count', 'no fewer than there are places');
+  return { count, first };
 }
 
 function numbers(fields: Fields, length: number): number[] {

@@ -33,13 +33,14 @@ export function decodeSections(contents: ImageContents, member: string, classes:
   for (const index of indexes) {
     const record = records[index];
     if (record === undefined) continue;
-    const { name, kind, version } = record;
+    const { name, kind, version, dropped } = record;
     const imports = record.imports?.flatMap((other) => records[other]?.name ?? []);
     sections.set(name, {
       name,
       kind,
       version,
       ...(imports === undefined ? {} : { imports }),
+      ...(dropped === undefined ? {} : { dropped }),
       get value() {
         return decode(index, decoding).value;
       },

@@ -5,6 +5,7 @@
  * 1. Every provider and every section of the image is told exactly once; sections that only others need are left out.
  */
 import type { ErrorCode } from '../base/errors.js';
+import type { DroppedValues } from '../codec/contract.js';
 
 /** What becomes of the sections that no provider claims. */
 export type Unclaimed = false | 'carry' | 'drop';
@@ -27,6 +28,8 @@ export interface ProviderPlan {
   readonly section?: string;
   readonly handling?: 'refuse' | 'carry' | 'drop';
   readonly reason?: { readonly code: ErrorCode; readonly message: string };
+  /** What the image lacks of the section, because its provider asked to leave it out. */
+  readonly dropped?: DroppedValues;
   /** Sections with which it had objects in common, and has no more after this start. */
   readonly parts?: readonly string[];
 }
@@ -37,6 +40,7 @@ export interface SectionFacts {
   readonly kind: string;
   readonly version: number;
   readonly imports?: readonly string[];
+  readonly dropped?: DroppedValues;
 }
 
 /** Sections that have objects in common with the section of this name. */
@@ -49,6 +53,6 @@ export function sharingWith(name: string, sections: Iterable<SectionFacts>): str
   return [...found];
 }
 
-export function recordedPlan({ name, kind, version }: Omit<SectionFacts, 'imports'>): ProviderPlan {
-  return { name, kind, outcome: 'recorded', from: version };
+export function recordedPlan({ name, kind, version, dropped }: Omit<SectionFacts, 'imports'>): ProviderPlan {
+  return { name, kind, outcome: 'recorded', from: version, ...(dropped === undefined ? {} : { dropped }) };
 }

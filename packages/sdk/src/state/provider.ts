@@ -55,7 +55,16 @@ export interface VersionOptions {
   readonly was?: readonly string[];
 }
 
-export interface Provider extends VersionOptions {
+/** What becomes of values that cannot be carried (docs/guide-state.md). */
+export interface CarryOptions {
+  /**
+   * `refuse`: the checkpoint fails and says where they are. `drop`: they are left out, and the image says where. Properties, and
+   * entries of Maps and Sets, are then missing after a restart, elements of arrays are undefined. Default `refuse`.
+   */
+  readonly onUnsupported?: 'refuse' | 'drop';
+}
+
+export interface Provider extends VersionOptions, CarryOptions {
   readonly name: string;
   readonly kind: ProviderKind;
   /** Schema version written with the section. */
@@ -73,7 +82,7 @@ export interface Provider extends VersionOptions {
 }
 
 /** What `ckpt.provide` takes. */
-export interface ProvideOptions<T> extends VersionOptions {
+export interface ProvideOptions<T> extends VersionOptions, CarryOptions {
   /** Returns the state to keep; synchronous. */
   readonly capture: () => T;
   /** Takes back what `capture` returned in an earlier life; never called without a section. May be async. */
@@ -81,4 +90,4 @@ export interface ProvideOptions<T> extends VersionOptions {
 }
 
 /** What `ckpt.state` takes beside name and init. */
-export interface StateOptions extends VersionOptions {}
+export interface StateOptions extends VersionOptions, CarryOptions {}

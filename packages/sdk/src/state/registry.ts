@@ -131,10 +131,9 @@ export class ProviderRegistry {
     const taken = new Set([...this.#claimed(), ...[...this.#refusals.values()].flatMap(({ section }) => section?.name ?? [])]);
     const others = [...this.#sections.values()].filter(({ name }) => !taken.has(name));
     const rest = others.map((section): ProviderPlan => {
-      const { name, kind, version } = section;
-      return complete
-        ? { name, kind, outcome: 'unclaimed', from: version, handling, ...this.#partsOf(section.name) }
-        : recordedPlan(section);
+      const { name, kind } = section;
+      if (!complete) return recordedPlan(section);
+      return { name, kind, outcome: 'unclaimed', handling, ...fromSection(name, section), ...this.#partsOf(name) };
     });
     return [...providers, ...refused, ...rest];
   }
@@ -196,9 +195,10 @@ export class ProviderRegistry {
   }
 }
 
-function fromSection(name: string, section: RestoredSection | undefined): Pick<ProviderPlan, 'from' | 'section'> {
+function fromSection(name: string, section: RestoredSection | undefined): Pick<ProviderPlan, 'from' | 'section' | 'dropped'> {
   if (section === undefined) return {};
-  return { from: section.version, ...(section.name === name ? {} : { section: section.name }) };
+  const { version: from, dropped } = section;
+  return { from, ...(section.name === name ? {} : { section: section.name }), ...(dropped === undefined ? {} : { dropped }) };
 }
 
 function assertProviderName(name: unknown, call: string): void {

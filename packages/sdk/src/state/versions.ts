@@ -9,6 +9,7 @@
 import { CheckpointError, type ErrorPhase, isCheckpointError, messageOf } from '../base/errors.js';
 import type { ClassRegistry } from '../codec/classes.js';
 import { assertEncodable } from '../codec/codec.js';
+import type { DroppedValues } from '../codec/contract.js';
 import type { Provider } from './provider.js';
 import { misfit } from './schema.js';
 
@@ -21,6 +22,7 @@ export interface RestoredSection {
   readonly value: unknown;
   /** Names of the sections whose objects it refers to. */
   readonly imports?: readonly string[];
+  readonly dropped?: DroppedValues;
 }
 
 type Versioned = Omit<Provider, 'place' | 'capture' | 'restore'>;
@@ -91,7 +93,7 @@ function assertUsable(provider: Versioned, value: unknown, classes: ClassRegistr
     throw refused(provider, `expected an object after its migration, found ${found}; does each step return the new value?`);
   }
   try {
-    assertEncodable(provider.name, value, classes);
+    assertEncodable(provider.name, value, classes, provider.onUnsupported === 'drop');
   } catch (cause) {
     if (!isCheckpointError(cause, 'ERR_CKPT_UNSUPPORTED_VALUE')) throw cause;
     throw refused(provider, `what its migration made cannot be captured: ${cause.message}`, cause);

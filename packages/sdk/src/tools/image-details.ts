@@ -3,6 +3,7 @@
  *
  * Invariant: only the verified manifest is told; nothing here opens a section.
  */
+import type { DroppedValues } from '../codec/contract.js';
 import type { BaseRecord, BufferRecord, Extent, FileRecord, Manifest, MemberRecord, Provenance, SectionRecord } from '../image/contract.js';
 import type { ImageEntry } from '../store/contract.js';
 import { chooseEntry, describeImage, type ListedImage, readEntry } from './inventory.js';
@@ -34,6 +35,8 @@ export interface SectionDetails {
   readonly stored: StoredBytes;
   /** Generation of the image that a provider wrote it into, where it has been carried since without one. */
   readonly carriedFrom?: number;
+  /** What was left out of the provider's value (`onUnsupported: 'drop'`): in how many places, and the first of them. */
+  readonly dropped?: DroppedValues;
 }
 
 export interface BufferDetails {
@@ -70,7 +73,7 @@ function addBytes(a: StoredBytes, b: StoredBytes): StoredBytes {
 }
 
 export function sectionDetails(section: SectionRecord, buffers: readonly BufferRecord[]): SectionDetails {
-  const { member, name, kind, version, encoding, length, extents, carriedFrom } = section;
+  const { member, name, kind, version, encoding, length, extents, carriedFrom, dropped } = section;
   let stored = storedBytes(extents);
   let bulk = 0;
   for (const index of section.buffers) {
@@ -79,8 +82,8 @@ export function sectionDetails(section: SectionRecord, buffers: readonly BufferR
     bulk += buffer.length;
     stored = addBytes(stored, storedBytes(buffer.extents));
   }
-  const carried = carriedFrom === undefined ? {} : { carriedFrom };
-  return { member, name, kind, version, encoding, length, bulk, stored, ...carried };
+  const more = { ...(carriedFrom === undefined ? {} : { carriedFrom }), ...(dropped === undefined ? {} : { dropped }) };
+  return { member, name, kind, version, encoding, length, bulk, stored, ...more };
 }
 
 export function detailsOf(entry: ImageEntry, view: LineageView, manifest: Manifest, manifestHash: string): ImageDetails {
