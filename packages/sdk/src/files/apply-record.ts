@@ -12,6 +12,9 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import type { ImageRef } from '../image/contract.js';
 import type { Journal } from '../store/contract.js';
+import { KEPT_TAIL, TAIL_NAME } from './baseline-record.js';
+import type { StartContext } from './context.js';
+import type { KeptTail } from './contract.js';
 
 /** One change of one file, with what undoing it needs. */
 export interface Action {
@@ -19,6 +22,8 @@ export interface Action {
   readonly path: string;
   /** The program registered the path; whether it does so in a later start is asked then. */
   readonly name: string;
+  /** The path as the program gave it. */
+  readonly given: string;
   /** Inode of the file that is changed; undefined for one that is made. */
   readonly ino: number | undefined;
   /** The bytes [0, keep) stay, [keep, before) go. */
@@ -32,14 +37,10 @@ export interface Action {
 
 interface Intent {
   readonly epoch: number;
+  /** The newest generation that had been captured when it was made. */
+  readonly generation: number;
   readonly source: ImageRef | null;
   readonly actions: readonly Action[];
-}
-
-export interface KeptTail {
-  readonly file: string;
-  readonly size: number;
-  readonly hash: string;
 }
 
 /** A put-back as the journal tells it. */
@@ -50,17 +51,17 @@ export interface Recorded extends Intent {
 }
 
 const bytes = z.int().nonnegative();
-const sideFile = z.string().regex(/^tail-[A-Za-z0-9._-]{1,190}$/);
 const action: z.ZodType<Action> = z
   .object({
     do: z.enum(['rewrite', 'remove', 'create']),
     path: z.string().refine((path) => isAbsolute(path) && !path.includes('\0'), 'expected an absolute path'),
     name: z.string(),
+    given: z.string(),
     ino: bytes.optional(),
     keep: bytes,
     before: bytes,
     after: bytes,
-    tail: sideFile.optional(),
+    tail: TAIL_NAME.optional(),
     mode: z.int().min(0).max(0o7777),
   })
   .transform(({ ino, tail, ...rest }) => ({ ...rest, ino, tail }))
@@ -68,22 +69,25 @@ const action: z.ZodType<Action> = z
   .refine((change) => (change.do === 'create') === (change.ino === undefined), 'expected an inode of a file that was there');
 const INTENT: z.ZodType<Intent> = z.object({
   epoch: z.int().positive(),
+  generation: bytes,
   source: z.object({ id: z.string(), epoch: z.int().positive(), generation: bytes }).nullable(),
   actions: z.array(action),
 });
-const GO = z.object({ tails: z.array(z.object({ file: sideFile, size: bytes, hash: z.string() })) });
+const GO = z.object({ tails: z.array(KEPT_TAIL) });
 const RECORD = /^apply-([1-9]\d{0,14})-([1-9]\d{0,14})$/;
 
-/** Records what will be done. `actionsOf` is told what tells this record from others. */
+/**
+ * Records what will be done. `actionsOf` is told what tells this record from others: a number of this life that nothing
+ * else has, because what was kept outlives the record.
+ */
 export async function putIntent(
-  journal: Journal,
-  epoch: number,
-  source: ImageRef | null,
+  { journal, epoch, generation, source, baselines }: Pick<StartContext, 'journal' | 'epoch' | 'generation' | 'source' | 'baselines'>,
   actionsOf: (record: string) => readonly Action[],
 ): Promise<Recorded> {
-  for (let count = 1; ; count++) {
+  for (;;) {
+    const count = baselines.nextNumber();
     const record = `apply-${epoch}-${count}`;
-    const intent: Intent = { epoch, source, actions: actionsOf(`${epoch}-${count}`) };
+    const intent: Intent = { epoch, generation: generation(), source, actions: actionsOf(`${epoch}-${count}`) };
     if (await journal.put(record, intent)) return { ...intent, record, tails: undefined };
   }
 }
@@ -121,7 +125,7 @@ export async function unfinished({
   return found.sort((a, b) => a.epoch - b.epoch || countOf(a) - countOf(b));
 }
 
-/** Done: what was cut stays cut. */
+/** Done: what was cut stays cut, and is in the baselines already. */
 export async function close(journal: Journal, { record }: Recorded, keepTails: boolean): Promise<void> {
   await journal.remove(record);
   await removeGo(journal, record, keepTails);

@@ -23,6 +23,8 @@ export interface Change {
 /** The plan that is shown, with what putting back needs. */
 export interface PlannedFile extends FilePlan {
   readonly trust: Trust;
+  /** The path as the program gave it. */
+  readonly given: string;
   /** The file as it was when it was planned. */
   readonly seen: FileStat | undefined;
   readonly change: Change | undefined;

@@ -13,10 +13,10 @@ import { basename } from 'node:path';
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
 import type { FileStat } from '../base/ports.js';
 import type { ImageRef } from '../image/contract.js';
-import { type Action, close, forget, type KeptTail, putGo, putIntent, type Recorded, unfinished } from './apply-record.js';
+import { type Action, close, forget, putGo, putIntent, type Recorded, unfinished } from './apply-record.js';
 import { keepTail, perform, type Target, undo } from './change.js';
 import type { StartContext } from './context.js';
-import type { FileDeclaration } from './contract.js';
+import type { FileDeclaration, KeptTail } from './contract.js';
 import { refusalOf } from './plan.js';
 import type { Change, PlannedFile } from './plan-types.js';
 import { undoOpenings } from './undo-openings.js';
@@ -48,7 +48,7 @@ export async function putBack(plans: readonly PlannedFile[], context: StartConte
     done: async () => {
       await hold.done();
       const older = await unfinished(context);
-      for (const recorded of older) await close(context.journal, recorded, context.keepTails);
+      for (const recorded of older) await settle(recorded, context);
     },
   };
 }
@@ -59,9 +59,8 @@ export async function applyPlans(plans: readonly PlannedFile[], context: StartCo
   if (refusal !== undefined) throw refusal;
   if (plans.every(({ change }) => change === undefined)) return { undo: async () => {}, done: async () => {} };
   await context.assertNewest();
-  const { journal, epoch, source, keepTails } = context;
   let steps: readonly Step[] = [];
-  const recorded = await putIntent(journal, epoch, source, (record) => {
+  const recorded = await putIntent(context, (record) => {
     steps = plans.flatMap((plan, index) => stepOf(plan, `${record}-${index + 1}`));
     return steps.map(({ action }) => action);
   });
@@ -69,16 +68,29 @@ export async function applyPlans(plans: readonly PlannedFile[], context: StartCo
   await performAll(steps, { ...recorded, tails }, context);
   return {
     undo: () => undoAll(steps, { ...recorded, tails }, context),
-    done: () => close(journal, recorded, keepTails),
+    done: () => settle({ ...recorded, tails }, context),
   };
 }
 
-function stepOf({ name, path, trust, seen, change }: PlannedFile, record: string): Step[] {
+/** Done: what was cut stays cut, and a start from an image that knows more of the file can find it. */
+async function settle(recorded: Recorded, context: StartContext): Promise<void> {
+  const { record, epoch, generation, actions, tails = [] } = recorded;
+  for (const [index, { name, given, path, keep, before: size, ino, tail: file }] of actions.entries()) {
+    const tail = tails.find((kept) => kept.file === file);
+    if (tail === undefined || ino === undefined) continue;
+    const was = { kind: 'cut', keep, size, ino, tail } as const;
+    await context.baselines.recordCut(`${record.replace('apply-', '')}-${index + 1}`, { name, given, path, epoch, generation, was });
+  }
+  await close(context.journal, recorded, context.keepTails);
+}
+
+function stepOf({ name, path, given, trust, seen, change }: PlannedFile, record: string): Step[] {
   if (change === undefined) return [];
   const before = seen?.size ?? 0;
   const { keep, size: after, mode, content } = change;
   const tail = before > keep ? tailName(record, keep, path) : undefined;
-  const action: Action = { do: change.do, path, name, ino: inodeOf(change, seen), keep, before, after, tail, mode: modeOf(mode, seen) };
+  const ino = inodeOf(change, seen);
+  const action: Action = { do: change.do, path, name, given, ino, keep, before, after, tail, mode: modeOf(mode, seen) };
   return [{ action, trust, content }];
 }
 
@@ -146,6 +158,7 @@ async function undoAll(targets: readonly Target[], recorded: Recorded, context: 
     await undo(target, tail, context).catch((error: unknown) => failures.push(error));
   }
   if (failures.length > 0) throw together(failures, 'files could not be put back as they were before this start; the next one tries again');
+  await context.baselines.withdrawAll(recorded.epoch, new Set(targets.map(({ action }) => action.path)));
   await forget(context.journal, recorded);
 }
 
