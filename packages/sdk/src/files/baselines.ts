@@ -24,6 +24,12 @@ import { goesOnFrom, isPartOf, type Moment, type Sources } from './history.js';
 
 export type KnownFile = Pick<FileDeclaration, 'name' | 'given' | 'path'>;
 
+export interface ChangedFile {
+  readonly file: KnownFile;
+  /** By a life that did not go on from there: whoever does need not come to the file again. */
+  readonly elsewhere: boolean;
+}
+
 interface Entry extends Baseline {
   /** Name of the journal's record. */
   readonly record: string;
@@ -63,15 +69,14 @@ export class Baselines {
     return behind(this.#of(file), (entry) => isPartOf(source, entry, this.#sources));
   }
 
-  /**
-   * Files that the history of `source` has opened, and that a life has changed since that did not go on from it: whoever goes
-   * on from there need not open them again.
-   */
-  changedElsewhere(source: Moment): readonly KnownFile[] {
+  /** Files that the history of `source` has opened, and that lives have changed since. */
+  changedSince(source: Moment): readonly ChangedFile[] {
     const files = new Map(this.#entries.map((entry) => [entry.path, entry]));
-    return [...files.values()].filter(
-      (file) => this.isOfHistory(file, source) && this.since(file, source).some((entry) => !goesOnFrom(source, entry, this.#sources)),
-    );
+    return [...files.values()].flatMap((file) => {
+      const entries = this.since(file, source);
+      if (entries.length === 0 || !this.isOfHistory(file, source)) return [];
+      return { file, elsewhere: entries.some((entry) => !goesOnFrom(source, entry, this.#sources)) };
+    });
   }
 
   /** True when the history that leads to `source` has opened the file for writing. */
@@ -159,15 +164,7 @@ export class Baselines {
     // What this life does is part of the history of its images to come.
     histories.push((entry) => entry.epoch === this.#epoch || isPartOf(source, entry, this.#sources));
     for (const path of new Set(this.#entries.map((entry) => entry.path))) {
-      let own = this.#entries.filter((entry) => entry.path === path);
-      for (const entry of own.toReversed()) {
-        if (entry.was.kind === 'cut' && entry.epoch === this.#epoch) continue; // the log has just named its tail
-        const without = own.filter((other) => other !== entry);
-        if (histories.some((isPart) => !sameEntries(shaping(behind(own, isPart)), shaping(behind(without, isPart))))) continue;
-        if (entry.was.kind === 'cut') await this.#journal.drop(entry.was.tail.file);
-        await this.#forget(entry);
-        own = without;
-      }
+      while (await this.#forgetOne(path, histories)); // one that goes may have been all that another was there for
     }
     for (const [record, { path }] of [...this.#made]) {
       if (this.#entries.some((entry) => entry.was.kind !== 'present' && entry.path === path)) continue;
@@ -187,6 +184,20 @@ export class Baselines {
   async withdraw(baseline: Baseline): Promise<void> {
     const entry = this.#entries.find((other) => other === baseline);
     if (entry !== undefined) await this.#forget(entry);
+  }
+
+  /** Invariant 3. @returns false when all that are left are needed */
+  async #forgetOne(path: string, histories: readonly ((entry: Moment) => boolean)[]): Promise<boolean> {
+    const own = this.#entries.filter((entry) => entry.path === path);
+    const without = (entry: Entry): Entry[] => own.filter((other) => other !== entry);
+    const superfluous = own.findLast((entry) => {
+      if (entry.was.kind === 'cut' && entry.epoch === this.#epoch) return false; // the log has just named its tail
+      return histories.every((isPart) => sameEntries(shaping(behind(own, isPart)), shaping(behind(without(entry), isPart))));
+    });
+    if (superfluous === undefined) return false;
+    if (superfluous.was.kind === 'cut') await this.#journal.drop(superfluous.was.tail.file);
+    await this.#forget(superfluous);
+    return true;
   }
 
   #of({ name, given, path }: KnownFile): Entry[] {

@@ -6,8 +6,8 @@
  * 2. A file that the program cuts anyway (`w`), only reads, or asked not to be looked after is left as it is.
  * 3. A file that the history of the source has written and closed, and that the program declares again before start(), is
  *    not opened anew: `w` does not cut it and `wx` is not refused.
- * 4. One that the program does not declare is put back too when a life has changed it that did not go on from the source:
- *    the program need not come to it again. What became of a closed file otherwise is the program's own affair.
+ * 4. One that the program does not declare is put back too when lives have changed it since. What became of a closed file
+ *    otherwise is the program's own affair: it may have moved or removed it.
  */
 import { dirname, isAbsolute } from 'node:path';
 import type { FileStat } from '../base/ports.js';

@@ -37,20 +37,25 @@ export async function planFiles(
   }
   const known = new Set(records.map(({ name }) => name));
   for (const declaration of declared) if (!known.has(declaration.name)) plans.push(await planFile(declaration, undefined, context, true));
-  plans.push(...(await planUndeclared(plans, context)));
+  plans.push(...(await planClosedFiles(plans, context)));
   return plans;
 }
 
-/** Closed files that a start from another image, or what came of it, has changed. Those that are as they were are not told. */
-async function planUndeclared(others: readonly PlannedFile[], context: StartContext): Promise<PlannedFile[]> {
+/**
+ * Files that the history of the source has closed and that were changed since; those that are as they were are not told. One
+ * that cannot be put back refuses the start only where the program need not come to it again: else it is told when it does.
+ */
+async function planClosedFiles(others: readonly PlannedFile[], context: StartContext): Promise<PlannedFile[]> {
   const { source, baselines, locate } = context;
+  if (source === null) return [];
   const plans: PlannedFile[] = [];
-  for (const file of source === null ? [] : baselines.changedElsewhere(source)) {
+  for (const { file, elsewhere } of baselines.changedSince(source)) {
     const { name, given } = file;
     const place: Place = { name, path: locate?.(file) ?? file.path, trust: 'image-only' };
-    if (source === null || [...others, ...plans].some(({ path }) => path === place.path)) continue;
+    if ([...others, ...plans].some(({ path }) => path === place.path)) continue;
     const plan = await planned(place, { policy: 'append', given }, (facts) => planClosed(file, place, source, context, facts));
-    if (plan.change !== undefined || plan.error !== undefined) plans.push(plan);
+    // Whoever opens it in this life opens it anew.
+    if (plan.change !== undefined || (elsewhere && plan.error !== undefined)) plans.push({ ...plan, deferred: true });
   }
   return plans;
 }
