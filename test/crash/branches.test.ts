@@ -9,11 +9,11 @@ import { branchAtRandom } from './branches.js';
 const seed = testSeed(20_260_301);
 
 it(`F40 and F62: restarted from random images, older and newer, a program never finds its files in another way (seed ${seed})`, async () => {
-  const tally = await branchAtRandom(30, 8, [seed, seed + 1]);
-  expect(tally.lives).toBeGreaterThanOrEqual(30);
+  const tally = await branchAtRandom(14, 7, [seed, seed + 1]);
+  expect(tally.lives).toBeGreaterThanOrEqual(14);
   // Otherwise it proves nothing.
-  expect(tally.jumps).toBeGreaterThan(5);
-  expect(tally.kills).toBeGreaterThan(5);
+  expect(tally.jumps).toBeGreaterThan(3);
+  expect(tally.kills).toBeGreaterThan(3);
   expect(tally.ends).toBeGreaterThan(1);
   expect([...tally.refused.values()].reduce((sum, count) => sum + count, 0)).toBeLessThan(tally.lives / 3);
 }, 180_000);

@@ -1,5 +1,5 @@
 /** Files that lives of another branch have changed: back to what they were at the source image, or refused. */
-import { mkdirSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { FileDeclaration, TrackedFileRecord } from '../../packages/sdk/src/files/contract.js';
@@ -72,6 +72,22 @@ describe('a file that a start from an older image cut, and that was written on s
     expect(at.text('out') === FIRST + OTHER).toBe(true);
   });
 
+  it('is refused where its tail is damaged', async () => {
+    const { at, out, newer, records } = await branches(FIRST, 'then', 'other');
+    const [tail = ''] = tailsOf(at);
+    writeFileSync(join(at.store, 'tails', tail), 'thex');
+    for (const [record, declared] of [
+      [[records.newer], [out]],
+      [[], []],
+    ] as const) {
+      const life = await at.life({ source: newer });
+      const error = await thrown(life.start(record, declared));
+      expect(error).toEqual(code('ERR_CKPT_FILE_CHANGED'));
+      expect(String(error)).toContain('holds other bytes');
+    }
+    expect(at.text('out')).toBe('first\nother');
+  });
+
   it('needs no tail where all that may be of another branch is hashed, and is the same', async () => {
     const { at, out, newer, records } = await branches(FIRST, 'then', 'then and more', { keepTails: false });
     expect(tailsOf(at)).toEqual([]);
@@ -105,6 +121,14 @@ describe('a file that a start from an older image cut, and that was written on s
     const last = await at.life({ source: newer });
     await (await last.start([], [])).done();
     expect(at.text('out')).toBe('first\nthen');
+  });
+
+  it('loses what the other life appended where there was nothing to cut', async () => {
+    const { at, newer } = await branches(FIRST, '', 'other');
+    expect(tailsOf(at)).toEqual([]);
+    const life = await at.life({ source: newer });
+    await (await life.start([], [])).done();
+    expect(at.text('out')).toBe(FIRST);
   });
 
   it('with flags r+ comes back from the copy of before', async () => {
@@ -149,6 +173,18 @@ describe('a file that a start from an older image cut, and that was written on s
   });
 });
 
+it('a closed file that no life has changed is left alone, also where it was moved away', async () => {
+  const at = place();
+  const out = at.declare('out');
+  const first = await at.life();
+  await first.append(out, 'all\n');
+  const image = first.capture(1);
+  rmSync(at.path('out'));
+  const life = await at.life({ source: image });
+  await (await life.start([], [])).done();
+  expect(at.text('out')).toBeUndefined();
+});
+
 describe('what was cut', () => {
   it('F39: is kept as long as an image that it may serve, and at least until the next start', async () => {
     const { at, out, older, newer, records } = await branches('first\n', 'then', 'other');
@@ -181,17 +217,22 @@ describe('what was cut', () => {
   });
 
   it('F65: by a start that was killed and undone does not count, nor what that start opened', async () => {
-    const { at, out, older, newer, records } = await branches('first\n', 'then', 'other');
-    const back = await at.life({ source: newer });
-    await (await back.start([records.newer], [out])).done();
+    const at = place();
+    const out = at.declare('out');
+    const first = await at.life();
+    await first.append(out, 'first\n');
+    const older = first.capture(1);
+    const record = await at.record(out);
+    await first.append(out, 'then');
+    const newer = first.capture(2);
     const killed = await at.life({ source: older, generation: 2 });
-    await killed.start([records.older], [out]); // never done
-    await killed.append(out, 'lost', records.older);
+    await killed.start([record], [out]); // never done
+    await killed.append(out, 'lost', record);
     expect(at.text('out')).toBe('first\nlost');
-    const life = await at.life({ source: newer });
-    await (await life.start([], [])).done();
-    expect(at.text('out')).toBe('first\nthen');
-    await (await (await at.life({ source: newer })).start([records.newer], [out])).done();
-    expect(at.text('out')).toBe('first\nthen');
+    for (let start = 0; start < 2; start++) {
+      const life = await at.life({ source: newer });
+      await (await life.start([], [])).done();
+      expect(at.text('out')).toBe('first\nthen');
+    }
   });
 });

@@ -71,8 +71,10 @@ export class Baselines {
 
   /** Files that the history of `source` has opened, and that lives have changed since. */
   changedSince(source: Moment): readonly ChangedFile[] {
-    const files = new Map(this.#entries.map((entry) => [entry.path, entry]));
-    return [...files.values()].flatMap((file) => {
+    const isPart = (entry: Moment): boolean => isPartOf(source, entry, this.#sources);
+    return [...this.#byPath().values()].flatMap((known) => {
+      const [file] = known;
+      if (file === undefined || known.every(isPart)) return [];
       const entries = this.since(file, source);
       if (entries.length === 0 || !this.isOfHistory(file, source)) return [];
       return { file, elsewhere: entries.some((entry) => !goesOnFrom(source, entry, this.#sources)) };
@@ -163,11 +165,12 @@ export class Baselines {
     const histories = [null, source, ...images].map((image) => (entry: Moment) => isPartOf(image, entry, this.#sources));
     // What this life does is part of the history of its images to come.
     histories.push((entry) => entry.epoch === this.#epoch || isPartOf(source, entry, this.#sources));
-    for (const path of new Set(this.#entries.map((entry) => entry.path))) {
-      while (await this.#forgetOne(path, histories)); // one that goes may have been all that another was there for
+    for (const own of this.#byPath().values()) {
+      while (await this.#forgetOne(own, histories)); // one that goes may have been all that another was there for
     }
+    const made = new Set(this.#entries.flatMap(({ path, was }) => (was.kind === 'present' ? [] : [path])));
     for (const [record, { path }] of [...this.#made]) {
-      if (this.#entries.some((entry) => entry.was.kind !== 'present' && entry.path === path)) continue;
+      if (made.has(path)) continue;
       await this.#journal.remove(record);
       this.#made.delete(record);
     }
@@ -187,8 +190,7 @@ export class Baselines {
   }
 
   /** Invariant 3. @returns false when all that are left are needed */
-  async #forgetOne(path: string, histories: readonly ((entry: Moment) => boolean)[]): Promise<boolean> {
-    const own = this.#entries.filter((entry) => entry.path === path);
+  async #forgetOne(own: Entry[], histories: readonly ((entry: Moment) => boolean)[]): Promise<boolean> {
     const without = (entry: Entry): Entry[] => own.filter((other) => other !== entry);
     const superfluous = own.findLast((entry) => {
       if (entry.was.kind === 'cut' && entry.epoch === this.#epoch) return false; // the log has just named its tail
@@ -197,7 +199,18 @@ export class Baselines {
     if (superfluous === undefined) return false;
     if (superfluous.was.kind === 'cut') await this.#journal.drop(superfluous.was.tail.file);
     await this.#forget(superfluous);
+    own.splice(own.indexOf(superfluous), 1);
     return true;
+  }
+
+  #byPath(): ReadonlyMap<string, Entry[]> {
+    const files = new Map<string, Entry[]>();
+    for (const entry of this.#entries) {
+      const own = files.get(entry.path);
+      if (own === undefined) files.set(entry.path, [entry]);
+      else own.push(entry);
+    }
+    return files;
   }
 
   #of({ name, given, path }: KnownFile): Entry[] {

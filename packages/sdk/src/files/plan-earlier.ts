@@ -50,17 +50,15 @@ export async function planEarlier(wanted: WantedEarlier, context: StartContext, 
   const earlier = earlierFile(entries, size);
   if (earlier?.size === size && earlier.own === size) return undefined;
   const failure = await verified(wanted, earlier, context);
-  if (failure !== undefined) {
-    if (await provesItself(wanted, earlier?.own ?? 0, context)) return undefined; // invariant 2
-    throw await refusal(wanted, failure, context);
-  }
-  const last = earlier?.pieces.at(-1)?.saved?.file ?? '';
+  if (failure !== undefined && (await provesItself(wanted, earlier?.own ?? 0, context))) return undefined; // invariant 2
   const found = await withInspected(context, place, true, async ({ stat }) => {
     await assertIdentity(context.fileSystem, place, stat, expected);
     return true;
   });
+  if (failure !== undefined) throw await refusal(wanted, failure, context);
   if (found !== true && place.trust === 'image-only') throw notMade(wanted); // invariant 3
   facts.prefix = 'matches';
+  const last = earlier?.pieces.at(-1)?.saved?.file ?? '';
   const content = async (): Promise<ByteSource> => {
     const source = await putTogether(earlier, place, context);
     if (!(source instanceof NotToBeHad)) return source;
