@@ -8,7 +8,17 @@ import { describe, expect, it } from 'vitest';
 import { Laboratory } from '../fixtures/sdk-program.js';
 
 /** Writes a line a step into out.txt up to step 10 and closes it; images are named at the steps of `names`. */
-function program({ flags = 'a', names = { 5: 'older', 15: 'newer' }, kill = 17, reopens = false } = {}): string {
+function program({
+  flags = 'a',
+  names = { 5: 'older', 15: 'newer' },
+  kill = 17,
+  reopens = false,
+}: {
+  flags?: string;
+  names?: Readonly<Record<number, string>>;
+  kill?: number;
+  reopens?: boolean;
+} = {}): string {
   return `
     const ckpt = await open({ every: false });
     const state = ckpt.state('state', () => ({ step: 0 }));

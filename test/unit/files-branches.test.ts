@@ -131,6 +131,18 @@ describe('a file that a start from an older image cut, and that was written on s
     expect(at.text('out')).toBe(FIRST);
   });
 
+  it('loses what a start from a still newer image put back behind it', async () => {
+    const { at, older, newer } = await branches(FIRST, 'then', 'x');
+    const between = await at.life({ source: older, generation: 2 });
+    await (await between.start([], [])).done(); // as it was closed at `older`
+    expect(at.text('out')).toBe(FIRST);
+    const closed = between.capture(3);
+    await (await (await at.life({ source: newer, generation: 3 })).start([], [])).done();
+    expect(at.text('out')).toBe('first\nthen');
+    await (await (await at.life({ source: closed })).start([], [])).done();
+    expect(at.text('out')).toBe(FIRST);
+  });
+
   it('with flags r+ comes back from the copy of before', async () => {
     const at = place();
     at.write('db', 'aaaaaaaa');
@@ -189,7 +201,7 @@ describe('what was cut', () => {
   it('F39: is kept as long as an image that it may serve, and at least until the next start', async () => {
     const { at, out, older, newer, records } = await branches('first\n', 'then', 'other');
     const [tail] = tailsOf(at);
-    const cuts = (): string[] => at.journal().filter((file) => file.startsWith('cut-'));
+    const cuts = (): string[] => at.journal().filter((file) => file.startsWith('put-'));
     expect(cuts()).toHaveLength(1);
     const stray = await at.life({ source: older, generation: 2 });
     await (await stray.start([records.older], [out])).done();

@@ -246,7 +246,7 @@ describe('a hostile journal', () => {
     const life = await at.life();
     await life.context.journal.save('tail-1-1-1', (sink) => sink.write(Buffer.from('evil')));
     await life.context.journal.put('apply-1-1', forged(join(at.folder, '../victim'), ino));
-    await life.context.journal.put('apply-1-1-go', { tails: [kept] });
+    await life.context.journal.put('apply-1-1-go', { tails: [kept], grown: [] });
     expect(await restart(at, await ownRecord(at))).toMatchObject(UNSAFE);
     expect(at.text('../victim')).toBe('0123456789');
   });
@@ -271,7 +271,7 @@ describe('a hostile journal', () => {
     await journal.put('base-1-1', { name: 'out', given: path, path, epoch: 1, generation: 0, was: { kind: 'absent' } });
     const tail = { file: 'tail-2-1-1', size: 4, hash: evil, prefix: { from: 0, to: 0, hash } };
     const was = { kind: 'cut', keep: 0, size: 4, ino, tail };
-    await journal.put('cut-2-1-1', { name: 'out', given: path, path, epoch: 2, generation: 1, was });
+    await journal.put('put-2-1-1', { name: 'out', given: path, path, epoch: 2, generation: 1, was });
     await at.life(); // the epoch of the forged record
     const life = await at.life({ source: image });
     expect(await thrown(life.start([], []))).toMatchObject(refused);
@@ -285,7 +285,7 @@ describe('a hostile journal', () => {
     const life = await at.life();
     await life.context.journal.save('tail-1-1-1', (sink) => sink.write(Buffer.from('evil')));
     await life.context.journal.put('apply-1-1', forged(at.path('victim'), ino));
-    await life.context.journal.put('apply-1-1-go', { tails: [kept] });
+    await life.context.journal.put('apply-1-1-go', { tails: [kept], grown: [] });
     expect(await restart(at, await ownRecord(at))).toMatchObject({ code: 'ERR_CKPT_STORE_UNSAFE' });
     expect(at.text('victim')).toBe('0123456789');
   });
@@ -296,7 +296,7 @@ describe('a hostile journal', () => {
     const { ino } = await systemFileSystem.lstat(at.path('victim'));
     const life = await at.life();
     await life.context.journal.put('apply-1-1', forged(at.path('victim'), ino));
-    await life.context.journal.put('apply-1-1-go', { tails: [] });
+    await life.context.journal.put('apply-1-1-go', { tails: [], grown: [] });
     expect(await restart(at, await ownRecord(at), { copied: true })).toBeUndefined();
     expect(at.text('victim')).toBe('0123456789');
     expect(at.journal()).toEqual([]);
@@ -308,7 +308,7 @@ describe('a hostile journal', () => {
     const { ino } = await systemFileSystem.lstat(at.path('victim'));
     const life = await at.life();
     await life.context.journal.put('apply-1-1', forged(at.path('victim'), ino));
-    await life.context.journal.put('apply-1-1-go', { tails: [] });
+    await life.context.journal.put('apply-1-1-go', { tails: [], grown: [] });
     expect(await restart(at, await ownRecord(at), { copied: true, copiedAfter: 0 })).toBeUndefined();
     expect(at.text('victim')).toBe('0123');
   });

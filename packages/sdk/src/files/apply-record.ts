@@ -12,9 +12,9 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import type { ImageRef } from '../image/contract.js';
 import type { Journal } from '../store/contract.js';
-import { KEPT_TAIL, TAIL_NAME } from './baseline-record.js';
+import { HASHED_RANGE, KEPT_TAIL, TAIL_NAME } from './baseline-record.js';
 import type { StartContext } from './context.js';
-import type { KeptTail } from './contract.js';
+import type { HashedRange, KeptTail } from './contract.js';
 
 /** One change of one file, with what undoing it needs. */
 export interface Action {
@@ -43,11 +43,24 @@ interface Intent {
   readonly actions: readonly Action[];
 }
 
+/** A file from which nothing goes, and which becomes longer. */
+export interface Grown {
+  readonly path: string;
+  /** The last 1 MiB of what it has before. */
+  readonly check: HashedRange;
+}
+
+/** What is durable before the first file is changed. */
+export interface Kept {
+  readonly tails: readonly KeptTail[];
+  readonly grown: readonly Grown[];
+}
+
 /** A put-back as the journal tells it. */
 export interface Recorded extends Intent {
   readonly record: string;
   /** Undefined while nothing has been changed. */
-  readonly tails: readonly KeptTail[] | undefined;
+  readonly kept: Kept | undefined;
 }
 
 const bytes = z.int().nonnegative();
@@ -73,7 +86,7 @@ const INTENT: z.ZodType<Intent> = z.object({
   source: z.object({ id: z.string(), epoch: z.int().positive(), generation: bytes }).nullable(),
   actions: z.array(action),
 });
-const GO = z.object({ tails: z.array(KEPT_TAIL) });
+const GO: z.ZodType<Kept> = z.object({ tails: z.array(KEPT_TAIL), grown: z.array(z.object({ path: z.string(), check: HASHED_RANGE })) });
 const RECORD = /^apply-([1-9]\d{0,14})-([1-9]\d{0,14})$/;
 
 /**
@@ -88,12 +101,12 @@ export async function putIntent(
     const count = baselines.nextNumber();
     const record = `apply-${epoch}-${count}`;
     const intent: Intent = { epoch, generation: generation(), source, actions: actionsOf(`${epoch}-${count}`) };
-    if (await journal.put(record, intent)) return { ...intent, record, tails: undefined };
+    if (await journal.put(record, intent)) return { ...intent, record, kept: undefined };
   }
 }
 
-export async function putGo(journal: Journal, { record }: Recorded, tails: readonly KeptTail[]): Promise<void> {
-  await journal.put(`${record}-go`, { tails });
+export async function putGo(journal: Journal, { record }: Recorded, kept: Kept): Promise<void> {
+  await journal.put(`${record}-go`, kept);
 }
 
 /** What earlier lives have not brought to an end, oldest first. What a kill in between has left is tidied up. */
@@ -120,7 +133,7 @@ export async function unfinished({
     if (intent === undefined) continue;
     const go = await journal.read(`${file}-go`, GO);
     if (go === undefined) await forgetUnbegun(journal, file, intent);
-    else found.push({ ...intent, record: file, tails: go.tails });
+    else found.push({ ...intent, record: file, kept: go });
   }
   return found.sort((a, b) => a.epoch - b.epoch || countOf(a) - countOf(b));
 }

@@ -2,14 +2,14 @@
  * The journal's records about what files were: their names and shapes.
  *
  *   base-<epoch>-<n>      what the file was before this life opened it for writing
- *   cut-<epoch>-<n>-<i>   what it was before a put-back of this life took bytes away, and which file in `tails/` has them
+ *   put-<epoch>-<n>-<i>   what it was before a put-back of this life changed it, and which file in `tails/` has what went
  *   made-<epoch>-<n>      a file of that path that this run made
  *
  * Invariants
  * 1. Whatever is not exactly of the stated shape refuses the store (ERR_CKPT_STORE_UNSAFE).
  */
 import { z } from 'zod';
-import type { Baseline, KeptTail } from './contract.js';
+import type { Baseline, HashedRange, KeptTail } from './contract.js';
 
 export interface Made {
   readonly path: string;
@@ -19,17 +19,17 @@ export interface Made {
 }
 
 const bytes = z.int().nonnegative();
-const hashed = z.object({ from: bytes, to: bytes, hash: z.string() });
+export const HASHED_RANGE: z.ZodType<HashedRange> = z.object({ from: bytes, to: bytes, hash: z.string() });
 export const TAIL_NAME: z.ZodType<string> = z.string().regex(/^tail-[A-Za-z0-9._-]{1,190}$/);
 export const KEPT_TAIL: z.ZodType<KeptTail> = z
-  .object({ file: TAIL_NAME, size: bytes, hash: z.string(), prefix: hashed })
+  .object({ file: TAIL_NAME, size: bytes, hash: z.string(), prefix: HASHED_RANGE })
   .refine(({ prefix }) => prefix.from <= prefix.to, 'expected a range of bytes');
 const present = z
   .object({
     kind: z.literal('present'),
     size: bytes,
     identity: z.object({ dev: bytes, ino: bytes }),
-    check: hashed,
+    check: HASHED_RANGE,
     copy: z.string().exactOptional(),
   })
   .refine(({ check, size }) => check.to <= size, 'expected a check within the file');
@@ -50,19 +50,19 @@ export const MADE: z.ZodType<Made> = z.object({ path: z.string(), ino: bytes, bi
 /** What the name of such a record tells. */
 export interface RecordName {
   readonly record: string;
-  readonly kind: 'base' | 'made' | 'cut';
+  readonly kind: 'base' | 'made' | 'put';
   readonly epoch: number;
 }
 
-const RECORD = /^(?:(base|made)-([1-9]\d{0,14})-([1-9]\d{0,14})|(cut)-([1-9]\d{0,14})-([1-9]\d{0,14})-([1-9]\d{0,14}))$/;
+const RECORD = /^(?:(base|made)-([1-9]\d{0,14})-([1-9]\d{0,14})|(put)-([1-9]\d{0,14})-([1-9]\d{0,14})-([1-9]\d{0,14}))$/;
 
 /** The names of such records among others, in order of time: a life puts back before it opens. */
 export function inOrder(records: readonly string[]): RecordName[] {
   const found = records.flatMap((record) => {
-    const [, opened, ofOpened, count, cut, ofCut, put, place] = RECORD.exec(record) ?? [];
+    const [, opened, ofOpened, count, put, ofPut, number, place] = RECORD.exec(record) ?? [];
     if (opened === 'base' || opened === 'made')
       return { record, kind: opened, epoch: Number(ofOpened), order: [1, Number(count), 0] } as const;
-    if (cut === 'cut') return { record, kind: cut, epoch: Number(ofCut), order: [0, Number(put), Number(place)] } as const;
+    if (put === 'put') return { record, kind: put, epoch: Number(ofPut), order: [0, Number(number), Number(place)] } as const;
     return [];
   });
   return found.sort((a, b) => a.epoch - b.epoch || a.order[0] - b.order[0] || a.order[1] - b.order[1] || a.order[2] - b.order[2]);

@@ -1,12 +1,12 @@
 /**
  * Baselines: what each file was before a life changed it, kept in the journal so that a later start can bring it back when
- * that change is no part of the history of its source: before its first write (`base`), and before a put-back (`cut`).
+ * that change is no part of the history of its source: before its first write (`base`), and before a put-back (`put`).
  *
  * Invariants
  * 1. An entry is durable before the file is made or written, that of a put-back before the put-back is over; `made` before
  *    the first byte goes into a file that was made.
  * 2. Entries are in order of time. The one that counts for a source is the first of those that are no part of its history
- *    and behind the last that is: it tells what the file was before it was changed for nothing, and those behind it where
+ *    and behind the last that is, or that tells of a put-back for this very source: it tells what the file was before it was changed for nothing, and those behind it where
  *    the bytes of that lie now (earlier.ts). That may be long ago: a life that does not open the file leaves it as it is.
  * 3. An entry goes only when without it every image and this life would bring the file back from the same entries; the tail
  *    of a put-back goes with its entry, and neither before another start.
@@ -66,12 +66,12 @@ export class Baselines {
    */
   since(file: KnownFile, source: Moment | null): readonly Baseline[] {
     if (this.#settled.has(file.path)) return [];
-    return behind(this.#of(file), (entry) => isPartOf(source, entry, this.#sources));
+    return behind(this.#of(file), (entry) => this.#leadsTo(source, entry));
   }
 
   /** Files that the history of `source` has opened, and that lives have changed since. */
   changedSince(source: Moment): readonly ChangedFile[] {
-    const isPart = (entry: Moment): boolean => isPartOf(source, entry, this.#sources);
+    const isPart = (entry: Entry): boolean => isPartOf(source, entry, this.#sources);
     return [...this.#byPath().values()].flatMap((known) => {
       const [file] = known;
       if (file === undefined || known.every(isPart)) return [];
@@ -101,7 +101,7 @@ export class Baselines {
   async record(declaration: FileDeclaration, generation: number, measure: () => Promise<Baseline['was']>): Promise<void> {
     const { name, given, path } = declaration;
     const known = this.#entries.some(
-      (entry) => entry.was.kind !== 'cut' && entry.path === path && entry.epoch === this.#epoch && entry.generation === generation,
+      (entry) => entry.record.startsWith('base-') && entry.path === path && entry.epoch === this.#epoch && entry.generation === generation,
     );
     if (known) return;
     const baseline: Baseline = { name, given, path, epoch: this.#epoch, generation, was: await measure() };
@@ -109,12 +109,13 @@ export class Baselines {
     this.#entries.push({ ...baseline, record });
   }
 
-  /** Durably records what a put-back took away. @param record what tells it from others: `<epoch>-<n>-<i>` */
-  async recordCut(record: string, baseline: Baseline): Promise<void> {
-    await this.#journal.put(`cut-${record}`, baseline); // there already when an earlier start was killed behind it
-    const entries = [...this.#entries.filter((entry) => entry.record !== `cut-${record}`), { ...baseline, record: `cut-${record}` }];
+  /** Durably records what a file was before a put-back. @param number what tells it from others: `<epoch>-<n>-<i>` */
+  async recordPutBack(number: string, baseline: Baseline): Promise<void> {
+    const record = `put-${number}`;
+    await this.#journal.put(record, baseline); // there already when an earlier start was killed behind it
+    const entries = [...this.#entries.filter((entry) => entry.record !== record), { ...baseline, record }];
     const order = new Map(inOrder(entries.map((entry) => entry.record)).map((name, index) => [name.record, index]));
-    this.#entries = entries.sort((a, b) => (order.get(a.record) ?? 0) - (order.get(b.record) ?? 0));
+    this.#entries = entries.sort((one, other) => (order.get(one.record) ?? 0) - (order.get(other.record) ?? 0));
   }
 
   /** A put-back of that life was undone: what it recorded of those files afterwards tells of nothing. */
@@ -162,7 +163,7 @@ export class Baselines {
    * @param source what this life started from
    */
   async clean(images: readonly Moment[], source: Moment | null): Promise<void> {
-    const histories = [null, source, ...images].map((image) => (entry: Moment) => isPartOf(image, entry, this.#sources));
+    const histories = [null, source, ...images].map((image) => (entry: Entry) => this.#leadsTo(image, entry));
     // What this life does is part of the history of its images to come.
     histories.push((entry) => entry.epoch === this.#epoch || isPartOf(source, entry, this.#sources));
     for (const own of this.#byPath().values()) {
@@ -189,8 +190,16 @@ export class Baselines {
     if (entry !== undefined) await this.#forget(entry);
   }
 
+  /** Part of its history; or another start from it, which has put the file back to it. */
+  #leadsTo(source: Moment | null, entry: Entry): boolean {
+    if (isPartOf(source, entry, this.#sources)) return true;
+    const started = this.#sources.get(entry.epoch);
+    if (source === null || started?.kind !== 'image' || !entry.record.startsWith('put-')) return false;
+    return started.epoch === source.epoch && started.generation === source.generation;
+  }
+
   /** Invariant 3. @returns false when all that are left are needed */
-  async #forgetOne(own: Entry[], histories: readonly ((entry: Moment) => boolean)[]): Promise<boolean> {
+  async #forgetOne(own: Entry[], histories: readonly ((entry: Entry) => boolean)[]): Promise<boolean> {
     const without = (entry: Entry): Entry[] => own.filter((other) => other !== entry);
     const superfluous = own.findLast((entry) => {
       if (entry.was.kind === 'cut' && entry.epoch === this.#epoch) return false; // the log has just named its tail

@@ -19,7 +19,7 @@ import type { Action } from './apply-record.js';
 import { asReadable, copyIn, copyOut } from './bytes.js';
 import { hashRange, tailRange } from './check.js';
 import type { StartContext } from './context.js';
-import type { KeptTail } from './contract.js';
+import type { HashedRange, KeptTail } from './contract.js';
 import { fileError, onFile } from './failure.js';
 import { type Inspected, look, type Place, type Trust, withInspected } from './inspect.js';
 import type { Change } from './plan-types.js';
@@ -59,6 +59,17 @@ export async function keepTail(target: Target, context: StartContext): Promise<K
   });
   if (kept === undefined) throw changed(target, `a file of ${before} bytes, as it was verified`, 'none');
   return kept;
+}
+
+/** The last 1 MiB of a file of which nothing is taken away. */
+export async function checkBefore(target: Target, size: number, context: StartContext): Promise<HashedRange> {
+  const { from, to } = tailRange(size);
+  const check = await withInspected(context, placeOf(target), true, async ({ file, stat }) => {
+    assertPlanned(target, stat);
+    return { from, to, hash: await hashRange(file, from, to) };
+  });
+  if (check === undefined) throw changed(target, `a file of ${size} bytes, as it was verified`, 'none');
+  return check;
 }
 
 function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {

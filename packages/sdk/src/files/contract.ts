@@ -141,7 +141,7 @@ export interface Baseline {
         /** File in `tails/` that holds the content, for handles that change it in place. */
         readonly copy?: string;
       }
-    /** A put-back cut it at `keep`, removed it or wrote it anew from there on; it had `size` bytes, of inode `ino`. */
+    /** A put-back cut it at `keep`, removed it or wrote it anew from there on, where it had `size` bytes and inode `ino`. */
     | { readonly kind: 'cut'; readonly keep: number; readonly size: number; readonly ino: number; readonly tail: KeptTail };
 }
 

@@ -13,10 +13,11 @@ import { basename } from 'node:path';
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
 import type { FileStat } from '../base/ports.js';
 import type { ImageRef } from '../image/contract.js';
-import { type Action, close, forget, putGo, putIntent, type Recorded, unfinished } from './apply-record.js';
-import { keepTail, perform, type Target, undo } from './change.js';
+import { type Action, close, forget, type Grown, type Kept, putGo, putIntent, type Recorded, unfinished } from './apply-record.js';
+import { checkBefore, keepTail, perform, type Target, undo } from './change.js';
+import { NO_BYTES } from './check.js';
 import type { StartContext } from './context.js';
-import type { FileDeclaration, KeptTail } from './contract.js';
+import type { Baseline, FileDeclaration, KeptTail } from './contract.js';
 import { refusalOf } from './plan.js';
 import type { Change, PlannedFile } from './plan-types.js';
 import { undoOpenings } from './undo-openings.js';
@@ -64,24 +65,32 @@ export async function applyPlans(plans: readonly PlannedFile[], context: StartCo
     steps = plans.flatMap((plan, index) => stepOf(plan, `${record}-${index + 1}`));
     return steps.map(({ action }) => action);
   });
-  const tails = await keepAll(steps, recorded, context);
-  await performAll(steps, { ...recorded, tails }, context);
+  const kept = await keepAll(steps, recorded, context);
+  await performAll(steps, { ...recorded, kept }, context);
   return {
-    undo: () => undoAll(steps, { ...recorded, tails }, context),
-    done: () => settle({ ...recorded, tails }, context),
+    undo: () => undoAll(steps, { ...recorded, kept }, context),
+    done: () => settle({ ...recorded, kept }, context),
   };
 }
 
-/** Done: what was cut stays cut, and a start from an image that knows more of the file can find it. */
+/** Done: what was changed stays so, and a start from an image that knows the file in another way can find that. */
 async function settle(recorded: Recorded, context: StartContext): Promise<void> {
-  const { record, epoch, generation, actions, tails = [] } = recorded;
-  for (const [index, { name, given, path, keep, before: size, ino, tail: file }] of actions.entries()) {
-    const tail = tails.find((kept) => kept.file === file);
-    if (tail === undefined || ino === undefined) continue;
-    const was = { kind: 'cut', keep, size, ino, tail } as const;
-    await context.baselines.recordCut(`${record.replace('apply-', '')}-${index + 1}`, { name, given, path, epoch, generation, was });
+  const { record, epoch, generation, actions } = recorded;
+  for (const [index, action] of actions.entries()) {
+    const was = before(action, recorded);
+    const { name, given, path } = action;
+    const number = `${record.replace('apply-', '')}-${index + 1}`;
+    if (was !== undefined) await context.baselines.recordPutBack(number, { name, given, path, epoch, generation, was });
   }
   await close(context.journal, recorded, context.keepTails);
+}
+
+function before({ do: what, path, keep, before: size, ino, tail: file }: Action, { kept }: Recorded): Baseline['was'] | undefined {
+  if (what === 'create' || ino === undefined) return { kind: 'absent' };
+  const tail = kept?.tails.find((one) => one.file === file);
+  if (tail !== undefined) return { kind: 'cut', keep, size, ino, tail };
+  const check = what === 'remove' ? NO_BYTES : kept?.grown.find((one) => one.path === path)?.check;
+  return check === undefined ? undefined : { kind: 'present', size, identity: { dev: 0, ino }, check };
 }
 
 function stepOf({ name, path, given, trust, seen, change }: PlannedFile, record: string): Step[] {
@@ -110,20 +119,24 @@ function tailName(record: string, from: number, path: string): string {
   return `tail-${record}-from-${from}-${plain}`;
 }
 
-async function keepAll(steps: readonly Step[], recorded: Recorded, context: StartContext): Promise<readonly KeptTail[]> {
+async function keepAll(steps: readonly Step[], recorded: Recorded, context: StartContext): Promise<Kept> {
   const tails: KeptTail[] = [];
+  const grown: Grown[] = [];
+  const kept: Kept = { tails, grown };
   try {
     for (const step of steps) {
+      const { do: what, path, before: size } = step.action;
       const tail = await keepTail(step, context);
       if (tail !== undefined) tails.push(tail);
+      else if (what === 'rewrite') grown.push({ path, check: await checkBefore(step, size, context) });
     }
     await context.assertNewest();
-    await putGo(context.journal, recorded, tails);
+    await putGo(context.journal, recorded, kept);
   } catch (error) {
     await forget(context.journal, recorded).catch(() => {}); // the next start does it
     throw error;
   }
-  return tails;
+  return kept;
 }
 
 async function performAll(steps: readonly Step[], recorded: Recorded, context: StartContext): Promise<void> {
@@ -154,7 +167,7 @@ function tell({ action: { do: what, path, tail, keep, before, after } }: Step, {
 async function undoAll(targets: readonly Target[], recorded: Recorded, context: StartContext): Promise<void> {
   const failures: unknown[] = [];
   for (const target of targets.toReversed()) {
-    const tail = recorded.tails?.find(({ file }) => file === target.action.tail);
+    const tail = recorded.kept?.tails.find(({ file }) => file === target.action.tail);
     await undo(target, tail, context).catch((error: unknown) => failures.push(error));
   }
   if (failures.length > 0) throw together(failures, 'files could not be put back as they were before this start; the next one tries again');
