@@ -143,6 +143,22 @@ describe('a file that a start from an older image cut, and that was written on s
     expect(at.text('out')).toBe(FIRST);
   });
 
+  it('comes back after a life that went on with it and emptied it before its next image', async () => {
+    const { at, out, older, newer, records } = await branches(FIRST, 'then', 'other');
+    const life = await at.life({ source: newer });
+    await (await life.start([records.newer], [out])).done();
+    await life.append(out, '', records.newer);
+    await life.append(at.declare('out', { flags: 'w' }), 'emptied');
+    expect(at.text('out')).toBe('emptied');
+    for (const [source, record, text] of [
+      [newer, records.newer, 'first\nthen'],
+      [older, records.older, FIRST],
+    ] as const) {
+      await (await (await at.life({ source, generation: 2 })).start([record], [out])).done();
+      expect(at.text('out')).toBe(text);
+    }
+  });
+
   it('with flags r+ comes back from the copy of before', async () => {
     const at = place();
     at.write('db', 'aaaaaaaa');

@@ -97,13 +97,18 @@ export class Baselines {
     return known?.was.kind === 'present' ? known.was.copy : undefined;
   }
 
-  /** Durably records what the file is now, unless this life has done so since the last capture. */
+  /**
+   * Durably records what the file is now, unless this life has done so since the last capture: then nothing but what was
+   * appended meanwhile goes, unless the handle empties the file or changes it in place.
+   */
   async record(declaration: FileDeclaration, generation: number, measure: () => Promise<Baseline['was']>): Promise<void> {
     const { name, given, path } = declaration;
-    const known = this.#entries.some(
+    const known = this.#entries.findLast(
       (entry) => entry.record.startsWith('base-') && entry.path === path && entry.epoch === this.#epoch && entry.generation === generation,
     );
-    if (known) return;
+    const changesBytes = declaration.flags === 'w' || declaration.flags === 'r+';
+    const needsCopy = changesBytes && known?.was.kind === 'present' && known.was.copy === undefined;
+    if (known !== undefined && !needsCopy) return;
     const baseline: Baseline = { name, given, path, epoch: this.#epoch, generation, was: await measure() };
     const record = await this.#put('base', baseline);
     this.#entries.push({ ...baseline, record });
@@ -194,7 +199,7 @@ export class Baselines {
   #leadsTo(source: Moment | null, entry: Entry): boolean {
     if (isPartOf(source, entry, this.#sources)) return true;
     const started = this.#sources.get(entry.epoch);
-    if (source === null || started?.kind !== 'image' || !entry.record.startsWith('put-')) return false;
+    if (source === null || started?.kind !== 'image' || entry.done !== true) return false;
     return started.epoch === source.epoch && started.generation === source.generation;
   }
 
