@@ -43,7 +43,6 @@ export const BASELINE: z.ZodType<Baseline> = z.object({
   path: z.string(),
   epoch: z.int().positive(),
   generation: bytes,
-  done: z.literal(true).exactOptional(),
   was: z.union([z.object({ kind: z.literal('absent') }), present, cut]),
 });
 export const MADE: z.ZodType<Made> = z.object({ path: z.string(), ino: bytes, birthtimeMs: z.number() });

@@ -6,7 +6,7 @@
  * 1. An entry is durable before the file is made or written, that of a put-back before the put-back is over; `made` before
  *    the first byte goes into a file that was made.
  * 2. Entries are in order of time. The one that counts for a source is the first of those that are no part of its history
- *    and behind the last that is, or that tells of a put-back for this very source: it tells what the file was before it was changed for nothing, and those behind it where
+ *    and behind the last that is: it tells what the file was before it was changed for nothing, and those behind it where
  *    the bytes of that lie now (earlier.ts). That may be long ago: a life that does not open the file leaves it as it is.
  * 3. An entry goes only when without it every image and this life would bring the file back from the same entries; the tail
  *    of a put-back goes with its entry, and neither before another start.
@@ -66,7 +66,7 @@ export class Baselines {
    */
   since(file: KnownFile, source: Moment | null): readonly Baseline[] {
     if (this.#settled.has(file.path)) return [];
-    return behind(this.#of(file), (entry) => this.#leadsTo(source, entry));
+    return behind(this.#of(file), (entry) => isPartOf(source, entry, this.#sources));
   }
 
   /** Files that the history of `source` has opened, and that lives have changed since. */
@@ -168,7 +168,7 @@ export class Baselines {
    * @param source what this life started from
    */
   async clean(images: readonly Moment[], source: Moment | null): Promise<void> {
-    const histories = [null, source, ...images].map((image) => (entry: Entry) => this.#leadsTo(image, entry));
+    const histories = [null, source, ...images].map((image) => (entry: Entry) => isPartOf(image, entry, this.#sources));
     // What this life does is part of the history of its images to come.
     histories.push((entry) => entry.epoch === this.#epoch || isPartOf(source, entry, this.#sources));
     for (const own of this.#byPath().values()) {
@@ -193,14 +193,6 @@ export class Baselines {
   async withdraw(baseline: Baseline): Promise<void> {
     const entry = this.#entries.find((other) => other === baseline);
     if (entry !== undefined) await this.#forget(entry);
-  }
-
-  /** Part of its history; or another start from it, which has put the file back to it. */
-  #leadsTo(source: Moment | null, entry: Entry): boolean {
-    if (isPartOf(source, entry, this.#sources)) return true;
-    const started = this.#sources.get(entry.epoch);
-    if (source === null || started?.kind !== 'image' || entry.done !== true) return false;
-    return started.epoch === source.epoch && started.generation === source.generation;
   }
 
   /** Invariant 3. @returns false when all that are left are needed */

@@ -131,8 +131,6 @@ export interface Baseline {
   readonly epoch: number;
   /** The newest generation that had been captured when it was made. */
   readonly generation: number;
-  /** The life that put it back has done so: from then on the file was as that life's source has it. */
-  readonly done?: true;
   readonly was:
     | { readonly kind: 'absent' }
     | {

@@ -86,7 +86,9 @@ async function planGrown(recorded: Recorded, context: StartContext, facts: Facts
   const expected = expectedOf(recorded, context);
   const { name, given, mode } = record;
   const entries = context.baselines.since({ name, given, path: place.path }, context.source);
-  const fromImage = record.contents !== undefined && (await look(context, place, true)) === undefined;
+  // A start may have made it from an image.
+  const isGone = entries[0]?.was.kind === 'absent' || (await look(context, place, true)) === undefined;
+  const fromImage = record.contents !== undefined && isGone;
   const earlier = fromImage ? undefined : await planEarlier({ place, expected, entries, mode }, context, facts);
   if (earlier !== undefined) return earlier;
   const outcome = await withInspected<Outcome>(context, place, true, async (inspected) => {

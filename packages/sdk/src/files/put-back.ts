@@ -49,7 +49,7 @@ export async function putBack(plans: readonly PlannedFile[], context: StartConte
     done: async () => {
       await hold.done();
       const older = await unfinished(context);
-      for (const recorded of older) await settle(recorded, context, {}); // whether it was done is not known
+      for (const recorded of older) await settle(recorded, context);
     },
   };
 }
@@ -69,18 +69,18 @@ export async function applyPlans(plans: readonly PlannedFile[], context: StartCo
   await performAll(steps, { ...recorded, kept }, context);
   return {
     undo: () => undoAll(steps, { ...recorded, kept }, context),
-    done: () => settle({ ...recorded, kept }, context, { done: true }),
+    done: () => settle({ ...recorded, kept }, context),
   };
 }
 
 /** Done: what was changed stays so, and a start from an image that knows the file in another way can find that. */
-async function settle(recorded: Recorded, context: StartContext, known: { readonly done?: true }): Promise<void> {
+async function settle(recorded: Recorded, context: StartContext): Promise<void> {
   const { record, epoch, generation, actions } = recorded;
   for (const [index, action] of actions.entries()) {
     const was = before(action, recorded);
     const { name, given, path } = action;
     const number = `${record.replace('apply-', '')}-${index + 1}`;
-    if (was !== undefined) await context.baselines.recordPutBack(number, { name, given, path, epoch, generation, ...known, was });
+    if (was !== undefined) await context.baselines.recordPutBack(number, { name, given, path, epoch, generation, was });
   }
   await close(context.journal, recorded, context.keepTails);
 }
