@@ -164,6 +164,36 @@ describe('a start that cuts three files', () => {
   });
 });
 
+describe('a start that puts back what one from an older image had cut', () => {
+  /** The older start is over, and its life has written on. */
+  async function cutBefore(): Promise<Scene> {
+    const scene = await threeFiles();
+    await scene.at.life(); // the one that made both images
+    await start(scene, scene.records, { source: THIS });
+    for (const file of FILES) appendFileSync(scene.at.path(file), 'of another branch\n');
+    return scene;
+  }
+
+  it('F65: killed at any operation is completed by the next start, and by one after another start from the older image', async () => {
+    const probe = await cutBefore();
+    const faults = changes(await start(probe, probe.longer, { source: OTHER }));
+    probe.at.remove();
+    expect(faults.length).toBeGreaterThan(20);
+    for (const [index, fault] of faults.entries()) {
+      const scene = await cutBefore();
+      await killedStart(scene, fault, scene.longer, OTHER);
+      if (index % 2 === 0) {
+        await start(scene, scene.records, { source: THIS });
+        expect(FILES.map((file) => scene.at.text(file))).toEqual(FILES.map(() => AFTER));
+      }
+      await start(scene, scene.longer, { source: OTHER });
+      expect(FILES.map((file) => scene.at.text(file))).toEqual(FILES.map(() => BEFORE));
+      tidy(scene.at);
+      scene.at.remove();
+    }
+  }, 240_000);
+});
+
 describe('a start that removes one file, puts back the content of another and makes a third', () => {
   const contents = { 'file:b': 'content of b', 'file:c': 'content of c' };
   const results = [undefined, contents['file:b'], contents['file:c']];

@@ -1,10 +1,11 @@
 /** Paths that only an image or a store names: nothing outside the roots is read, cut or made through them. */
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, linkSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, linkSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { FileSystem } from '../../packages/sdk/src/base/ports.js';
 import { systemFileSystem } from '../../packages/sdk/src/base/system-ports.js';
+import { hashRange } from '../../packages/sdk/src/files/check.js';
 import type { FileOptions, TrackedFileRecord } from '../../packages/sdk/src/files/contract.js';
 import { openTracked } from '../../packages/sdk/src/files/opening.js';
 import type { ImageRef } from '../../packages/sdk/src/image/contract.js';
@@ -231,10 +232,12 @@ describe('a path that the program registered', () => {
 describe('a hostile journal', () => {
   const forged = (path: string, ino: number): object => ({
     epoch: 1,
+    generation: 1,
     source: { id: 'b'.repeat(32), epoch: 1, generation: 1 },
-    actions: [{ do: 'rewrite', path, name: 'out', ino, keep: 0, before: 4, after: 4, tail: 'tail-1-1-1', mode: 0o600 }],
+    actions: [{ do: 'rewrite', path, name: 'out', given: path, ino, keep: 0, before: 4, after: 4, tail: 'tail-1-1-1', mode: 0o600 }],
   });
   const hash = 'af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262';
+  const kept = { file: 'tail-1-1-1', size: 4, hash, prefix: { from: 0, to: 0, hash } };
 
   it('F42: cannot have anything written outside the roots while it is rolled back', async () => {
     const at = place();
@@ -243,9 +246,36 @@ describe('a hostile journal', () => {
     const life = await at.life();
     await life.context.journal.save('tail-1-1-1', (sink) => sink.write(Buffer.from('evil')));
     await life.context.journal.put('apply-1-1', forged(join(at.folder, '../victim'), ino));
-    await life.context.journal.put('apply-1-1-go', { tails: [{ file: 'tail-1-1-1', size: 4, hash }] });
+    await life.context.journal.put('apply-1-1-go', { tails: [kept], grown: [] });
     expect(await restart(at, await ownRecord(at))).toMatchObject(UNSAFE);
     expect(at.text('../victim')).toBe('0123456789');
+  });
+
+  it.each([
+    ['outside the roots is refused', '../victim', UNSAFE],
+    ['through a link is refused', 'link/victim', UNSAFE],
+    ['that is not there is refused, and none is made', 'none', UNSAFE],
+  ])('F42: a closed file that is to come back %s', async (_, file, refused) => {
+    const at = place();
+    mkdirSync(at.path('folder'));
+    symlinkSync(at.path('folder'), at.path('link'));
+    for (const victim of ['../victim', 'folder/victim']) at.write(victim, '');
+    const path = join(at.folder, file);
+    const ino = existsSync(path) ? (await systemFileSystem.lstat(path)).ino : 7;
+    const first = await at.life();
+    const image = first.capture(1);
+    const { journal } = first.context;
+    const bytes = Buffer.from('evil');
+    const evil = await hashRange({ read: async (target) => bytes.copy(target) }, 0, 4);
+    await journal.save('tail-2-1-1', (sink) => sink.write(bytes));
+    await journal.put('base-1-1', { name: 'out', given: path, path, epoch: 1, generation: 0, was: { kind: 'absent' } });
+    const tail = { file: 'tail-2-1-1', size: 4, hash: evil, prefix: { from: 0, to: 0, hash } };
+    const was = { kind: 'cut', keep: 0, size: 4, ino, tail };
+    await journal.put('put-2-1-1', { name: 'out', given: path, path, epoch: 2, generation: 1, was });
+    await at.life(); // the epoch of the forged record
+    const life = await at.life({ source: image });
+    expect(await thrown(life.start([], []))).toMatchObject(refused);
+    expect([at.text('../victim'), at.text('folder/victim'), at.text('none')]).toEqual(['', '', undefined]);
   });
 
   it('whose kept bytes are not those of the record is refused', async () => {
@@ -255,7 +285,7 @@ describe('a hostile journal', () => {
     const life = await at.life();
     await life.context.journal.save('tail-1-1-1', (sink) => sink.write(Buffer.from('evil')));
     await life.context.journal.put('apply-1-1', forged(at.path('victim'), ino));
-    await life.context.journal.put('apply-1-1-go', { tails: [{ file: 'tail-1-1-1', size: 4, hash }] });
+    await life.context.journal.put('apply-1-1-go', { tails: [kept], grown: [] });
     expect(await restart(at, await ownRecord(at))).toMatchObject({ code: 'ERR_CKPT_STORE_UNSAFE' });
     expect(at.text('victim')).toBe('0123456789');
   });
@@ -266,7 +296,7 @@ describe('a hostile journal', () => {
     const { ino } = await systemFileSystem.lstat(at.path('victim'));
     const life = await at.life();
     await life.context.journal.put('apply-1-1', forged(at.path('victim'), ino));
-    await life.context.journal.put('apply-1-1-go', { tails: [] });
+    await life.context.journal.put('apply-1-1-go', { tails: [], grown: [] });
     expect(await restart(at, await ownRecord(at), { copied: true })).toBeUndefined();
     expect(at.text('victim')).toBe('0123456789');
     expect(at.journal()).toEqual([]);
@@ -278,7 +308,7 @@ describe('a hostile journal', () => {
     const { ino } = await systemFileSystem.lstat(at.path('victim'));
     const life = await at.life();
     await life.context.journal.put('apply-1-1', forged(at.path('victim'), ino));
-    await life.context.journal.put('apply-1-1-go', { tails: [] });
+    await life.context.journal.put('apply-1-1-go', { tails: [], grown: [] });
     expect(await restart(at, await ownRecord(at), { copied: true, copiedAfter: 0 })).toBeUndefined();
     expect(at.text('victim')).toBe('0123');
   });

@@ -41,7 +41,10 @@ export function sourceOf(selection: Selection): ImageRef | null {
 }
 
 /** Where a recorded file lies that the program has not declared. */
-export function locator({ selection, resolved: { mappedRoots: roots } }: Opened): (record: TrackedFileRecord) => string {
+export function locator({
+  selection,
+  resolved: { mappedRoots: roots },
+}: Opened): (record: Pick<TrackedFileRecord, 'path' | 'given'>) => string {
   const recorded = selection.kind === 'image' ? selection.contents.manifest.provenance.cwd : '';
   const now = process.cwd();
   return (record) => locate(record, { roots, recorded, now });

@@ -12,6 +12,9 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import type { ImageRef } from '../image/contract.js';
 import type { Journal } from '../store/contract.js';
+import { HASHED_RANGE, KEPT_TAIL, TAIL_NAME } from './baseline-record.js';
+import type { StartContext } from './context.js';
+import type { HashedRange, KeptTail } from './contract.js';
 
 /** One change of one file, with what undoing it needs. */
 export interface Action {
@@ -19,6 +22,8 @@ export interface Action {
   readonly path: string;
   /** The program registered the path; whether it does so in a later start is asked then. */
   readonly name: string;
+  /** The path as the program gave it. */
+  readonly given: string;
   /** Inode of the file that is changed; undefined for one that is made. */
   readonly ino: number | undefined;
   /** The bytes [0, keep) stay, [keep, before) go. */
@@ -32,35 +37,44 @@ export interface Action {
 
 interface Intent {
   readonly epoch: number;
+  /** The newest generation that had been captured when it was made. */
+  readonly generation: number;
   readonly source: ImageRef | null;
   readonly actions: readonly Action[];
 }
 
-export interface KeptTail {
-  readonly file: string;
-  readonly size: number;
-  readonly hash: string;
+/** A file from which nothing goes, and which becomes longer. */
+export interface Grown {
+  readonly path: string;
+  /** The last 1 MiB of what it has before. */
+  readonly check: HashedRange;
+}
+
+/** What is durable before the first file is changed. */
+export interface Kept {
+  readonly tails: readonly KeptTail[];
+  readonly grown: readonly Grown[];
 }
 
 /** A put-back as the journal tells it. */
 export interface Recorded extends Intent {
   readonly record: string;
   /** Undefined while nothing has been changed. */
-  readonly tails: readonly KeptTail[] | undefined;
+  readonly kept: Kept | undefined;
 }
 
 const bytes = z.int().nonnegative();
-const sideFile = z.string().regex(/^tail-[A-Za-z0-9._-]{1,190}$/);
 const action: z.ZodType<Action> = z
   .object({
     do: z.enum(['rewrite', 'remove', 'create']),
     path: z.string().refine((path) => isAbsolute(path) && !path.includes('\0'), 'expected an absolute path'),
     name: z.string(),
+    given: z.string(),
     ino: bytes.optional(),
     keep: bytes,
     before: bytes,
     after: bytes,
-    tail: sideFile.optional(),
+    tail: TAIL_NAME.optional(),
     mode: z.int().min(0).max(0o7777),
   })
   .transform(({ ino, tail, ...rest }) => ({ ...rest, ino, tail }))
@@ -68,28 +82,31 @@ const action: z.ZodType<Action> = z
   .refine((change) => (change.do === 'create') === (change.ino === undefined), 'expected an inode of a file that was there');
 const INTENT: z.ZodType<Intent> = z.object({
   epoch: z.int().positive(),
+  generation: bytes,
   source: z.object({ id: z.string(), epoch: z.int().positive(), generation: bytes }).nullable(),
   actions: z.array(action),
 });
-const GO = z.object({ tails: z.array(z.object({ file: sideFile, size: bytes, hash: z.string() })) });
+const GO: z.ZodType<Kept> = z.object({ tails: z.array(KEPT_TAIL), grown: z.array(z.object({ path: z.string(), check: HASHED_RANGE })) });
 const RECORD = /^apply-([1-9]\d{0,14})-([1-9]\d{0,14})$/;
 
-/** Records what will be done. `actionsOf` is told what tells this record from others. */
+/**
+ * Records what will be done. `actionsOf` is told what tells this record from others: a number of this life that nothing
+ * else has, because what was kept outlives the record.
+ */
 export async function putIntent(
-  journal: Journal,
-  epoch: number,
-  source: ImageRef | null,
+  { journal, epoch, generation, source, baselines }: Pick<StartContext, 'journal' | 'epoch' | 'generation' | 'source' | 'baselines'>,
   actionsOf: (record: string) => readonly Action[],
 ): Promise<Recorded> {
-  for (let count = 1; ; count++) {
+  for (;;) {
+    const count = baselines.nextNumber();
     const record = `apply-${epoch}-${count}`;
-    const intent: Intent = { epoch, source, actions: actionsOf(`${epoch}-${count}`) };
-    if (await journal.put(record, intent)) return { ...intent, record, tails: undefined };
+    const intent: Intent = { epoch, generation: generation(), source, actions: actionsOf(`${epoch}-${count}`) };
+    if (await journal.put(record, intent)) return { ...intent, record, kept: undefined };
   }
 }
 
-export async function putGo(journal: Journal, { record }: Recorded, tails: readonly KeptTail[]): Promise<void> {
-  await journal.put(`${record}-go`, { tails });
+export async function putGo(journal: Journal, { record }: Recorded, kept: Kept): Promise<void> {
+  await journal.put(`${record}-go`, kept);
 }
 
 /** What earlier lives have not brought to an end, oldest first. What a kill in between has left is tidied up. */
@@ -116,12 +133,12 @@ export async function unfinished({
     if (intent === undefined) continue;
     const go = await journal.read(`${file}-go`, GO);
     if (go === undefined) await forgetUnbegun(journal, file, intent);
-    else found.push({ ...intent, record: file, tails: go.tails });
+    else found.push({ ...intent, record: file, kept: go });
   }
   return found.sort((a, b) => a.epoch - b.epoch || countOf(a) - countOf(b));
 }
 
-/** Done: what was cut stays cut. */
+/** Done: what was cut stays cut, and is in the baselines already. */
 export async function close(journal: Journal, { record }: Recorded, keepTails: boolean): Promise<void> {
   await journal.remove(record);
   await removeGo(journal, record, keepTails);

@@ -1,36 +1,33 @@
 /**
- * Baselines: what each file was before a life first wrote to it, kept in the journal so that a later start can put it
- * back when its source image does not know the file.
- *
- *   base-<epoch>-<n>   what the file was      made-<epoch>-<n>   a file of that path that this run made
+ * Baselines: what each file was before a life changed it, kept in the journal so that a later start can bring it back when
+ * that change is no part of the history of its source: before its first write (`base`), and before a put-back (`put`).
  *
  * Invariants
- * 1. An entry is durable before the file is made or written; `made` before the first byte goes into a file that was made.
- * 2. Entries are in order of time by epoch and number. The one that counts for a source is the first of those that are no
- *    part of its history and behind the last that is: it tells what the file was before it was written to for nothing.
- *    That may be long ago: a life that does not open the file leaves it as it is.
- * 3. An entry goes only when without it the same one counts for every image and for this life.
+ * 1. An entry is durable before the file is made or written, that of a put-back before the put-back is over; `made` before
+ *    the first byte goes into a file that was made.
+ * 2. Entries are in order of time. The one that counts for a source is the first of those that are no part of its history
+ *    and behind the last that is: it tells what the file was before it was changed for nothing, and those behind it where
+ *    the bytes of that lie now (earlier.ts). That may be long ago: a life that does not open the file leaves it as it is.
+ * 3. An entry goes only when without it every image and this life would bring the file back from the same entries; the tail
+ *    of a put-back goes with its entry, and neither before another start.
  * 4. What a `w` handle empties is kept with its entry where an image may need it, whatever `keepTails` says.
  * 5. A file that a life has opened is its own from then on: nothing puts it back any more before the next start.
  */
 import { isAbsolute } from 'node:path';
-import { z } from 'zod';
 import { CheckpointError } from '../base/errors.js';
 import type { FileStat } from '../base/ports.js';
 import type { Journal } from '../store/contract.js';
+import { BASELINE, inOrder, MADE, type Made } from './baseline-record.js';
 import type { Baseline, FileDeclaration } from './contract.js';
-import { isPartOf, type Moment, type Sources } from './history.js';
+import { shaping } from './earlier.js';
+import { goesOnFrom, isPartOf, type Moment, type Sources } from './history.js';
 
-type KnownFile = Pick<FileDeclaration, 'name' | 'given' | 'path'>;
+export type KnownFile = Pick<FileDeclaration, 'name' | 'given' | 'path'>;
 
-/** A file's content of some moment, whole, in `tails/`. */
-export type KeptContent = Extract<Baseline['was'], { kind: 'present' }> & { readonly copy: string };
-
-interface Made {
-  readonly path: string;
-  readonly ino: number;
-  /** 0 where the file system does not keep it; with it a reused inode is told from ours. */
-  readonly birthtimeMs: number;
+export interface ChangedFile {
+  readonly file: KnownFile;
+  /** By a life that did not go on from there: whoever does need not come to the file again. */
+  readonly elsewhere: boolean;
 }
 
 interface Entry extends Baseline {
@@ -38,33 +35,11 @@ interface Entry extends Baseline {
   readonly record: string;
 }
 
-const bytes = z.int().nonnegative();
-const check = z.object({ from: bytes, to: bytes, hash: z.string() });
-const present = z.object({
-  kind: z.literal('present'),
-  size: bytes,
-  identity: z.object({ dev: bytes, ino: bytes }),
-  check,
-  copy: z.string().exactOptional(),
-});
-const BASELINE: z.ZodType<Baseline> = z
-  .object({
-    name: z.string(),
-    given: z.string(),
-    path: z.string(),
-    epoch: z.int().positive(),
-    generation: bytes,
-    was: z.discriminatedUnion('kind', [z.object({ kind: z.literal('absent') }), present]),
-  })
-  .refine(({ was }) => was.kind === 'absent' || was.check.to <= was.size, 'expected a check within the file');
-const MADE: z.ZodType<Made> = z.object({ path: z.string(), ino: bytes, birthtimeMs: z.number() });
-const RECORD = /^(base|made)-([1-9]\d{0,14})-([1-9]\d{0,14})$/;
-
 export class Baselines {
   readonly #journal: Journal;
   readonly #epoch: number;
   readonly #sources: Sources;
-  readonly #entries: Entry[] = [];
+  #entries: Entry[] = [];
   readonly #made = new Map<string, Made>();
   readonly #settled = new Set<string>();
   #count = 0;
@@ -78,35 +53,37 @@ export class Baselines {
   /** Reads what earlier lives left. @throws CheckpointError ERR_CKPT_STORE_UNSAFE when a record is damaged */
   static async load(journal: Journal, epoch: number, sources: Sources): Promise<Baselines> {
     const baselines = new Baselines(journal, epoch, sources);
-    const found = (await journal.list()).flatMap((record) => {
-      const [, kind, ofEpoch, count] = RECORD.exec(record) ?? [];
-      return kind === undefined ? [] : [{ record, kind, epoch: Number(ofEpoch), count: Number(count) }];
-    });
-    found.sort((a, b) => a.epoch - b.epoch || a.count - b.count);
-    for (const { record, kind, epoch: ofEpoch } of found) {
+    for (const { record, kind, epoch: ofEpoch } of inOrder(await journal.list())) {
       if (kind === 'made') baselines.#know(record, await journal.read(record, MADE));
       else baselines.#add(record, ofEpoch, await journal.read(record, BASELINE));
     }
     return baselines;
   }
 
-  /** The entry that counts for `source` (invariant 2); null: a fresh start. Undefined when the file is as it is to be. */
-  earliestAfter(declaration: FileDeclaration, source: Moment | null): Baseline | undefined {
-    if (this.#settled.has(declaration.path)) return undefined;
-    return counting(this.#of(declaration), (entry) => isPartOf(source, entry, this.#sources));
+  /**
+   * The entry that counts for `source` and those behind it (invariant 2); null: a fresh start. Empty when the file is as it is
+   * to be.
+   */
+  since(file: KnownFile, source: Moment | null): readonly Baseline[] {
+    if (this.#settled.has(file.path)) return [];
+    return behind(this.#of(file), (entry) => isPartOf(source, entry, this.#sources));
+  }
+
+  /** Files that the history of `source` has opened, and that lives have changed since. */
+  changedSince(source: Moment): readonly ChangedFile[] {
+    const isPart = (entry: Entry): boolean => isPartOf(source, entry, this.#sources);
+    return [...this.#byPath().values()].flatMap((known) => {
+      const [file] = known;
+      if (file === undefined || known.every(isPart)) return [];
+      const entries = this.since(file, source);
+      if (entries.length === 0 || !this.isOfHistory(file, source)) return [];
+      return { file, elsewhere: entries.some((entry) => !goesOnFrom(source, entry, this.#sources)) };
+    });
   }
 
   /** True when the history that leads to `source` has opened the file for writing. */
   isOfHistory(file: KnownFile, source: Moment | null): boolean {
     return this.#of(file).some((entry) => isPartOf(source, entry, this.#sources));
-  }
-
-  /**
-   * The first kept content of the file since `source`, which begins with what the file was at it: until a later handle
-   * emptied the file, or changed it in place, it was only written on at its end.
-   */
-  keptAfter(file: KnownFile, source: Moment | null): KeptContent | undefined {
-    return firstKept(this.#of(file), (entry) => isPartOf(source, entry, this.#sources));
   }
 
   /** True when no life has ever opened the file for writing. */
@@ -120,14 +97,35 @@ export class Baselines {
     return known?.was.kind === 'present' ? known.was.copy : undefined;
   }
 
-  /** Durably records what the file is now, unless this life has done so since the last capture. */
+  /**
+   * Durably records what the file is now, unless this life has done so since the last capture: then nothing but what was
+   * appended meanwhile goes, unless the handle empties the file or changes it in place.
+   */
   async record(declaration: FileDeclaration, generation: number, measure: () => Promise<Baseline['was']>): Promise<void> {
     const { name, given, path } = declaration;
-    const known = this.#entries.some((entry) => entry.path === path && entry.epoch === this.#epoch && entry.generation === generation);
-    if (known) return;
+    const known = this.#entries.findLast(
+      (entry) => entry.record.startsWith('base-') && entry.path === path && entry.epoch === this.#epoch && entry.generation === generation,
+    );
+    const changesBytes = declaration.flags === 'w' || declaration.flags === 'r+';
+    const needsCopy = changesBytes && known?.was.kind === 'present' && known.was.copy === undefined;
+    if (known !== undefined && !needsCopy) return;
     const baseline: Baseline = { name, given, path, epoch: this.#epoch, generation, was: await measure() };
     const record = await this.#put('base', baseline);
     this.#entries.push({ ...baseline, record });
+  }
+
+  /** Durably records what a file was before a put-back. @param number what tells it from others: `<epoch>-<n>-<i>` */
+  async recordPutBack(number: string, baseline: Baseline): Promise<void> {
+    const record = `put-${number}`;
+    await this.#journal.put(record, baseline); // there already when an earlier start was killed behind it
+    const entries = [...this.#entries.filter((entry) => entry.record !== record), { ...baseline, record }];
+    const order = new Map(inOrder(entries.map((entry) => entry.record)).map((name, index) => [name.record, index]));
+    this.#entries = entries.sort((one, other) => (order.get(one.record) ?? 0) - (order.get(other.record) ?? 0));
+  }
+
+  /** A put-back of that life was undone: what it recorded of those files afterwards tells of nothing. */
+  async withdrawAll(epoch: number, paths: ReadonlySet<string>): Promise<void> {
+    for (const entry of this.#entries.filter((other) => other.epoch === epoch && paths.has(other.path))) await this.#forget(entry);
   }
 
   /** Durably records that the file at `path` was made by this run. */
@@ -137,7 +135,7 @@ export class Baselines {
   }
 
   /** Whether this run made what lies at the declared path, or at the path that it had before the run was moved. */
-  isOurs(declaration: FileDeclaration, stat: FileStat): boolean {
+  isOurs(declaration: KnownFile, stat: FileStat): boolean {
     const paths = new Set(this.#of(declaration).map(({ path }) => path));
     return [...paths, declaration.path].some((path) => this.wasMadeAt(path, stat));
   }
@@ -154,10 +152,15 @@ export class Baselines {
     this.#settled.add(path);
   }
 
+  /** A number that nothing else of this life has. */
+  nextNumber(): number {
+    this.#count += 1;
+    return this.#count;
+  }
+
   /** A name for a copy in `tails/` that nothing else has. */
   copyName(): string {
-    this.#count += 1;
-    return `copy-${this.#epoch}-${this.#count}`;
+    return `copy-${this.#epoch}-${this.nextNumber()}`;
   }
 
   /**
@@ -166,21 +169,15 @@ export class Baselines {
    * @param source what this life started from
    */
   async clean(images: readonly Moment[], source: Moment | null): Promise<void> {
-    const histories = [null, source, ...images].map((image) => (entry: Moment) => isPartOf(image, entry, this.#sources));
+    const histories = [null, source, ...images].map((image) => (entry: Entry) => isPartOf(image, entry, this.#sources));
     // What this life does is part of the history of its images to come.
     histories.push((entry) => entry.epoch === this.#epoch || isPartOf(source, entry, this.#sources));
-    for (const path of new Set(this.#entries.map((entry) => entry.path))) {
-      let own = this.#entries.filter((entry) => entry.path === path);
-      for (const entry of own.toReversed()) {
-        const without = own.filter((other) => other !== entry);
-        if (histories.some((isPart) => counting(own, isPart) !== counting(without, isPart))) continue;
-        if (histories.some((isPart) => firstKept(own, isPart)?.copy !== firstKept(without, isPart)?.copy)) continue;
-        await this.#forget(entry);
-        own = without;
-      }
+    for (const own of this.#byPath().values()) {
+      while (await this.#forgetOne(own, histories)); // one that goes may have been all that another was there for
     }
+    const made = new Set(this.#entries.flatMap(({ path, was }) => (was.kind === 'present' ? [] : [path])));
     for (const [record, { path }] of [...this.#made]) {
-      if (this.#entries.some((entry) => entry.was.kind === 'absent' && entry.path === path)) continue;
+      if (made.has(path)) continue;
       await this.#journal.remove(record);
       this.#made.delete(record);
     }
@@ -197,6 +194,30 @@ export class Baselines {
   async withdraw(baseline: Baseline): Promise<void> {
     const entry = this.#entries.find((other) => other === baseline);
     if (entry !== undefined) await this.#forget(entry);
+  }
+
+  /** Invariant 3. @returns false when all that are left are needed */
+  async #forgetOne(own: Entry[], histories: readonly ((entry: Entry) => boolean)[]): Promise<boolean> {
+    const without = (entry: Entry): Entry[] => own.filter((other) => other !== entry);
+    const superfluous = own.findLast((entry) => {
+      if (entry.was.kind === 'cut' && entry.epoch === this.#epoch) return false; // the log has just named its tail
+      return histories.every((isPart) => sameEntries(shaping(behind(own, isPart)), shaping(behind(without(entry), isPart))));
+    });
+    if (superfluous === undefined) return false;
+    if (superfluous.was.kind === 'cut') await this.#journal.drop(superfluous.was.tail.file);
+    await this.#forget(superfluous);
+    own.splice(own.indexOf(superfluous), 1);
+    return true;
+  }
+
+  #byPath(): ReadonlyMap<string, Entry[]> {
+    const files = new Map<string, Entry[]>();
+    for (const entry of this.#entries) {
+      const own = files.get(entry.path);
+      if (own === undefined) files.set(entry.path, [entry]);
+      else own.push(entry);
+    }
+    return files;
   }
 
   #of({ name, given, path }: KnownFile): Entry[] {
@@ -221,8 +242,7 @@ export class Baselines {
 
   async #put(kind: 'base' | 'made', record: object): Promise<string> {
     for (;;) {
-      this.#count += 1;
-      const name = `${kind}-${this.#epoch}-${this.#count}`;
+      const name = `${kind}-${this.#epoch}-${this.nextNumber()}`;
       if (await this.#journal.put(name, record)) return name;
     }
   }
@@ -246,13 +266,10 @@ export class Baselines {
 }
 
 /** Invariant 2. */
-function counting<T extends Moment>(entries: readonly T[], isPart: (entry: T) => boolean): T | undefined {
-  return entries[entries.findLastIndex(isPart) + 1];
+function behind<T extends Moment>(entries: readonly T[], isPart: (entry: T) => boolean): readonly T[] {
+  return entries.slice(entries.findLastIndex(isPart) + 1);
 }
 
-/** The first content that was kept from the entry that counts on. */
-function firstKept(entries: readonly Baseline[], isPart: (entry: Moment) => boolean): KeptContent | undefined {
-  for (const { was } of entries.slice(entries.findLastIndex(isPart) + 1))
-    if (was.kind === 'present' && was.copy !== undefined) return { ...was, copy: was.copy };
-  return undefined;
+function sameEntries(some: readonly Baseline[], others: readonly Baseline[]): boolean {
+  return some.length === others.length && some.every((entry, index) => entry === others[index]);
 }

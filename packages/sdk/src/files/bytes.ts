@@ -11,7 +11,8 @@ import { TooFewBytes } from './failure.js';
 
 const PIECE = 1024 * 1024;
 
-async function readWhole(file: OpenFile, target: Uint8Array, position: number): Promise<void> {
+/** Fills `target` from `position` on. */
+export async function readWhole(file: OpenFile, target: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < target.byteLength; ) {
     const read = await file.read(target, done, target.byteLength - done, position + done);
     if (read === 0) throw new TooFewBytes(`that it ends at ${position + done}, before ${position + target.byteLength}`);

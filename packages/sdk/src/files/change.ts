@@ -15,10 +15,11 @@ import type { FileStat, OpenFile } from '../base/ports.js';
 import type { ByteSource } from '../image/contract.js';
 import { NO_FOLLOW, syncFolder } from '../store/durable.js';
 import { ifPresent, quietly } from '../store/failure.js';
-import type { Action, KeptTail } from './apply-record.js';
+import type { Action } from './apply-record.js';
 import { asReadable, copyIn, copyOut } from './bytes.js';
-import { hashRange } from './check.js';
+import { hashRange, tailRange } from './check.js';
 import type { StartContext } from './context.js';
+import type { HashedRange, KeptTail } from './contract.js';
 import { fileError, onFile } from './failure.js';
 import { type Inspected, look, type Place, type Trust, withInspected } from './inspect.js';
 import type { Change } from './plan-types.js';
@@ -52,10 +53,23 @@ export async function keepTail(target: Target, context: StartContext): Promise<K
     } catch (cause) {
       throw notKept(target, cause);
     }
-    return { file: tail, size: before - keep, hash: hasher.digestBuffer().toString('hex') };
+    const { from, to } = tailRange(keep);
+    const prefix = { from, to, hash: await hashRange(file, from, to) };
+    return { file: tail, size: before - keep, hash: hasher.digestBuffer().toString('hex'), prefix };
   });
   if (kept === undefined) throw changed(target, `a file of ${before} bytes, as it was verified`, 'none');
   return kept;
+}
+
+/** The last 1 MiB of a file of which nothing is taken away. */
+export async function checkBefore(target: Target, size: number, context: StartContext): Promise<HashedRange> {
+  const { from, to } = tailRange(size);
+  const check = await withInspected(context, placeOf(target), true, async ({ file, stat }) => {
+    assertPlanned(target, stat);
+    return { from, to, hash: await hashRange(file, from, to) };
+  });
+  if (check === undefined) throw changed(target, `a file of ${size} bytes, as it was verified`, 'none');
+  return check;
 }
 
 function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {

@@ -18,7 +18,11 @@ export function checkRangeOf(
   size: number,
 ): { from: number; to: number } {
   if (verify === 'whole') return { from: 0, to: size };
-  const to = flags === 'r' ? Math.min(position, size) : size;
+  return tailRange(flags === 'r' ? Math.min(position, size) : size);
+}
+
+/** The last 1 MiB before `to`. */
+export function tailRange(to: number): { from: number; to: number } {
   return { from: Math.max(0, to - TAIL), to };
 }
 

@@ -27,7 +27,7 @@ export interface StartContext {
   /** The content of a file that the source image keeps, by the name of its section. The caller closes what it gets. */
   readonly contents: (section: string) => ByteSource | undefined;
   /** Where a recorded file that the program has not declared lies now; default: at its recorded path. */
-  readonly locate?: ((record: TrackedFileRecord) => string) | undefined;
+  readonly locate?: ((record: Pick<TrackedFileRecord, 'path' | 'given'>) => string) | undefined;
   /** Paths that this start has verified and put back; empty at first. */
   readonly ready: Set<string>;
   /** Rejects with ERR_CKPT_FENCED once a newer epoch is claimed. */

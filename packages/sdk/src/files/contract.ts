@@ -110,7 +110,19 @@ export interface CapturedFile {
   readonly handle?: number;
 }
 
-/** What a file was before its first write in a life: to put it back when a source image does not know it. */
+/** Bytes that a put-back took away: the file in `tails/` that has them, and their BLAKE3-256, lower-case hex. */
+export interface KeptTail {
+  readonly file: string;
+  readonly size: number;
+  readonly hash: string;
+  /** The last 1 MiB before them. */
+  readonly prefix: HashedRange;
+}
+
+/**
+ * What a file was before a life changed it, by its first write or by putting it back: to bring it back to that for a source
+ * image that is older than the change, or of another branch.
+ */
 export interface Baseline {
   readonly name: string;
   /** As the program gave it: a relative path stays the same file when the whole run is moved. */
@@ -128,7 +140,9 @@ export interface Baseline {
         readonly check: HashedRange;
         /** File in `tails/` that holds the content, for handles that change it in place. */
         readonly copy?: string;
-      };
+      }
+    /** A put-back cut it at `keep`, removed it or wrote it anew from there on, where it had `size` bytes and inode `ino`. */
+    | { readonly kind: 'cut'; readonly keep: number; readonly size: number; readonly ino: number; readonly tail: KeptTail };
 }
 
 /** One thing that a start does to one file. */

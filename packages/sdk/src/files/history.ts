@@ -28,3 +28,14 @@ export function isPartOf(image: Moment | null, moment: Moment, sources: Sources)
   }
   return false;
 }
+
+/** Whether the life that did something at `moment` had gone on from `image`, by itself or after a restart. */
+export function goesOnFrom(image: Moment, moment: Moment, sources: Sources): boolean {
+  for (let at = moment; at.epoch >= image.epoch; ) {
+    if (at.epoch === image.epoch) return at.generation >= image.generation;
+    const source = sources.get(at.epoch);
+    if (source?.kind !== 'image') return false;
+    at = source;
+  }
+  return false;
+}

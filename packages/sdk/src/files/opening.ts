@@ -81,15 +81,28 @@ async function openRecorded(declaration: FileDeclaration, record: TrackedFileRec
     if (declaration.policy === 'volatile') {
       return opened(inspected, declaration.flags === 'r' ? Math.min(record.position, size) : size, size);
     }
-    // A store that was imported has no baselines: what the image says is the oldest that is known.
-    if (writing && context.baselines.isNew(declaration)) {
-      // Where this start has made the file from the image, there was none before.
-      if (context.baselines.wasMadeAt(declaration.path, inspected.stat))
-        await context.baselines.record(declaration, context.generation(), async () => ({ kind: 'absent' }));
-      else await recordBaseline(declaration, inspected, context);
-    }
+    if (writing) await recordGoingOn(declaration, record, inspected, context);
     return opened(inspected, record.position, writing ? record.size : size);
   });
+}
+
+/**
+ * From here on the file may hold what another image knows nothing of, also where putting it back changed nothing. A store
+ * that was imported has no baselines: then what the image says is the oldest that is known.
+ */
+async function recordGoingOn(
+  declaration: FileDeclaration,
+  { size, check }: TrackedFileRecord,
+  inspected: Inspected,
+  context: StartContext,
+): Promise<void> {
+  const { baselines } = context;
+  const { dev, ino } = inspected.stat;
+  // Where this start has made the file from the image, there was none before.
+  const wasMade = baselines.isNew(declaration) && baselines.wasMadeAt(declaration.path, inspected.stat);
+  if (declaration.flags === 'r+' && !wasMade) return recordBaseline(declaration, inspected, context);
+  const was = wasMade ? ({ kind: 'absent' } as const) : ({ kind: 'present', size, identity: { dev, ino }, check } as const);
+  await baselines.record(declaration, context.generation(), async () => was);
 }
 
 async function openNew(declaration: FileDeclaration, context: StartContext): Promise<OpenedFile> {

@@ -36,7 +36,7 @@ export async function planLibrary(
     const was = census.files.get(path);
     if (was === undefined && census.files.has(path)) continue;
     const place: Place = { name, path, trust: 'image-only' };
-    const plan = await planned(place, 'append', (facts) => planOne(place, was, copied, context, facts));
+    const plan = await planned(place, { policy: 'append', given: path }, (facts) => planOne(place, was, copied, context, facts));
     if (plan.change !== undefined || plan.refused !== undefined) plans.push(plan);
   }
   return plans;

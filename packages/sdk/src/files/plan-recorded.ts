@@ -6,20 +6,16 @@
  * 2. The program's policy decides, where the record holds what it needs; how a file is used (read, changed in place,
  *    written at its end) must be as recorded, because the position means something else otherwise.
  * 3. Into a file that only the image names nothing of the image is written: it is cut at most, content waits until it is
- *    declared. What this run itself has emptied is put back.
+ *    declared. What this run itself has cut or emptied since is put back.
  */
-
-import type { ByteSource } from '../image/contract.js';
-import { quietly } from '../store/failure.js';
-import { asReadable } from './bytes.js';
-import { hashRange } from './check.js';
 import type { StartContext } from './context.js';
 import type { FileDeclaration, FileFlags, FilePolicy, TrackedFileRecord } from './contract.js';
 import { fileError } from './failure.js';
 import { look, type Place, withInspected } from './inspect.js';
 import { planContent } from './plan-content.js';
+import { planEarlier } from './plan-earlier.js';
 import { type Facts, NOTHING, type Outcome } from './plan-types.js';
-import { assertIdentity, attemptOn, type Expected, missing, verifyGrown, verifyUnchanged } from './verify.js';
+import { attemptOn, type Expected, missing, verifyGrown, verifyUnchanged } from './verify.js';
 
 const BY = 'the image recorded';
 
@@ -88,8 +84,13 @@ function expectedOf({ record, place }: Recorded, { copied, baselines }: StartCon
 async function planGrown(recorded: Recorded, context: StartContext, facts: Facts): Promise<Outcome> {
   const { place, record } = recorded;
   const expected = expectedOf(recorded, context);
-  const emptied = await planKept(recorded, expected, context, facts);
-  if (emptied !== undefined) return emptied;
+  const { name, given, mode } = record;
+  const entries = context.baselines.since({ name, given, path: place.path }, context.source);
+  // A start may have made it from an image.
+  const isGone = entries[0]?.was.kind === 'absent' || (await look(context, place, true)) === undefined;
+  const fromImage = record.contents !== undefined && isGone;
+  const earlier = fromImage ? undefined : await planEarlier({ place, expected, entries, mode }, context, facts);
+  if (earlier !== undefined) return earlier;
   const outcome = await withInspected<Outcome>(context, place, true, async (inspected) => {
     facts.found = true;
     await verifyGrown(context.fileSystem, place, inspected, expected, facts);
@@ -102,39 +103,6 @@ async function planGrown(recorded: Recorded, context: StartContext, facts: Facts
     };
   });
   return outcome ?? planMissing(recorded, expected, context, facts);
-}
-
-/** After the image a later handle emptied the file: what it was until then is kept. Undefined where that is not so. */
-async function planKept(
-  { record, place }: Recorded,
-  expected: Expected,
-  context: StartContext,
-  facts: Facts,
-): Promise<Outcome | undefined> {
-  const { name, given, size, mode, check } = record;
-  const kept = context.baselines.keptAfter({ name, given, path: place.path }, context.source);
-  if (kept === undefined || kept.size < size) return undefined;
-  const content = async (): Promise<ByteSource | undefined> => {
-    const source = await context.journal.open(kept.copy);
-    if (source === undefined) return undefined;
-    if (source.size !== kept.size) {
-      await quietly(() => source.close());
-      return undefined;
-    }
-    return { size, label: source.label, read: (target, at) => source.read(target, at), close: () => source.close() };
-  };
-  const first = await content();
-  const matches = first !== undefined && (await hashRange(asReadable(first), check.from, check.to)) === check.hash;
-  await quietly(async () => first?.close());
-  if (!matches) return undefined;
-  await withInspected(context, place, true, ({ stat }) => assertIdentity(context.fileSystem, place, stat, expected));
-  const again = async (): Promise<ByteSource> => {
-    const source = await content();
-    if (source !== undefined) return source;
-    throw missing(place, expected);
-  };
-  const put = (from: number | undefined) => ({ do: 'copy-back', copy: kept.copy, size, from }) as const;
-  return planContent({ place, content: again, mode, put }, context, facts);
 }
 
 async function planUnchanged(recorded: Recorded, context: StartContext, facts: Facts): Promise<Outcome> {

@@ -23,10 +23,12 @@ export interface Change {
 /** The plan that is shown, with what putting back needs. */
 export interface PlannedFile extends FilePlan {
   readonly trust: Trust;
+  /** The path as the program gave it. */
+  readonly given: string;
   /** The file as it was when it was planned. */
   readonly seen: FileStat | undefined;
   readonly change: Change | undefined;
-  /** Not verified now but when the program declares it: content is put only into files that the program has named. */
+  /** When the program declares it, it is looked at again: content is put only into files that the program has named. */
   readonly deferred: boolean;
   /** What `refused` tells, as it is thrown. */
   readonly error: CheckpointError | undefined;

@@ -6,10 +6,14 @@
  * 2. A file that the program cuts anyway (`w`), only reads, or asked not to be looked after is left as it is.
  * 3. A file that the history of the source has written and closed, and that the program declares again before start(), is
  *    not opened anew: `w` does not cut it and `wx` is not refused.
+ * 4. One that the program does not declare is put back too when lives have changed it since. What became of a closed file
+ *    otherwise is the program's own affair: it may have moved or removed it.
  */
-import { dirname } from 'node:path';
+import { dirname, isAbsolute } from 'node:path';
 import type { FileStat } from '../base/ports.js';
+import type { ImageRef } from '../image/contract.js';
 import { ifPresent } from '../store/failure.js';
+import type { KnownFile } from './baselines.js';
 import { asReadable } from './bytes.js';
 import { hashRange } from './check.js';
 import type { StartContext } from './context.js';
@@ -17,10 +21,12 @@ import type { Baseline, FileDeclaration } from './contract.js';
 import { fileError, onFile } from './failure.js';
 import { type Place, withInspected } from './inspect.js';
 import { planContent } from './plan-content.js';
+import { planEarlier } from './plan-earlier.js';
 import { type Facts, NOTHING, type Outcome } from './plan-types.js';
 import { attemptOn, type Expected, missing, verifyGrown } from './verify.js';
 
 const BY = 'it was before the run wrote to it';
+const BEFORE_CUT = 'it was before a start from an older image put it back';
 
 type Present = Extract<Baseline['was'], { kind: 'present' }>;
 
@@ -38,14 +44,25 @@ export async function planUnrecorded({ declaration, place, atStart }: Unrecorded
   facts.found = seen !== undefined;
   const closed = atStart && context.source !== null && context.baselines.isOfHistory(declaration, context.source); // invariant 3
   if ((flags === 'w' && !closed) || policy === 'volatile') return { ...NOTHING, seen };
-  const baseline = flags === 'r' ? undefined : context.baselines.earliestAfter(declaration, context.source);
-  if (flags === 'r+' && baseline?.was.kind !== 'present' && (baseline !== undefined || seen === undefined))
-    throw notThere(place, flags, seen);
-  if (baseline?.was.kind === 'present') return planPresent(declaration, baseline, baseline.was, place, context, facts);
-  if (baseline?.was.kind === 'absent' && seen !== undefined) return planAbsent(declaration, baseline, seen, place, context, facts);
+  const entries = flags === 'r' && !closed ? [] : context.baselines.since(declaration, context.source);
+  const [baseline] = entries;
+  if (flags === 'r+' && (baseline === undefined ? seen === undefined : baseline.was.kind === 'absent')) throw notThere(place, flags, seen);
+  if (baseline !== undefined && baseline.was.kind !== 'absent') return planBefore({ file: declaration, place, entries }, context, facts);
+  if (baseline !== undefined && seen !== undefined && flags !== 'r') return planAbsent(declaration, baseline, seen, place, context, facts);
   if (flags === 'wx' && seen !== undefined && !closed) throw exists(place, seen);
   if (flags === 'r' && seen === undefined) throw notThere(place, flags, seen);
   return { ...NOTHING, seen };
+}
+
+/** Invariant 4. @throws CheckpointError where the file cannot be put back */
+export async function planClosed(file: KnownFile, place: Place, source: ImageRef, context: StartContext, facts: Facts): Promise<Outcome> {
+  const entries = context.baselines.since(file, source);
+  const [first] = entries;
+  // Whoever comes to a file that was not there makes it, and puts it back then.
+  if (first === undefined || first.was.kind === 'absent') return NOTHING;
+  // What was written down before the store was copied speaks of the original's files.
+  if (isAbsolute(file.given) && (await (context.copiedSince?.(first.epoch) ?? context.copied))) return NOTHING;
+  return planBefore({ file, place, entries }, context, facts);
 }
 
 /** What lies there, after it could be opened as the program will; a refusal now is better than one half way. */
@@ -99,28 +116,35 @@ function planAbsent(
   return { seen, put: { do: 'remove', from: seen.size }, change: { do: 'remove', keep: 0, size: 0, mode: seen.mode & 0o7777 } };
 }
 
-async function planPresent(
-  declaration: FileDeclaration,
-  baseline: Baseline,
-  was: Present,
-  place: Place,
-  context: StartContext,
-  facts: Facts,
-): Promise<Outcome> {
-  const { copy, size, check } = was;
-  if (copy !== undefined) return planCopyBack({ ...was, copy }, declaration, place, context, facts);
+interface Before {
+  readonly file: KnownFile & { readonly mode?: number };
+  readonly place: Place;
+  /** From the one that counts on; before that change the file was there. */
+  readonly entries: readonly Baseline[];
+}
+
+async function planBefore({ file, place, entries }: Before, context: StartContext, facts: Facts): Promise<Outcome> {
+  const [first] = entries;
+  if (first === undefined || first.was.kind === 'absent') return NOTHING;
+  const { was, path, epoch } = first;
+  const mode = file.mode ?? 0o666;
+  if (was.kind === 'present' && was.copy !== undefined) return planCopyBack({ ...was, copy: was.copy }, mode, place, context, facts);
+  const { size } = was;
+  const isElsewhere = path !== place.path || (await (context.copiedSince?.(epoch) ?? context.copied));
+  const identity = was.kind === 'cut' ? { dev: 0, ino: was.ino } : was.identity;
   const expected: Expected = {
     size,
-    check,
-    by: BY,
-    identity: baseline.path !== place.path || (await (context.copiedSince?.(baseline.epoch) ?? context.copied)) ? undefined : was.identity,
-    isOurs: (stat) => context.baselines.isOurs(declaration, stat),
+    check: was.kind === 'cut' ? { from: was.keep, to: size, hash: was.tail.hash } : was.check,
+    by: was.kind === 'cut' ? BEFORE_CUT : BY,
+    identity: isElsewhere ? undefined : identity,
+    isOurs: (stat) => context.baselines.isOurs(file, stat),
   };
+  const earlier = await planEarlier({ place, expected, entries, mode }, context, facts);
+  if (earlier !== undefined) return earlier;
   const outcome = await withInspected<Outcome>(context, place, true, async (inspected) => {
     await verifyGrown(context.fileSystem, place, inspected, expected, facts);
     const { stat: seen } = inspected;
     if (seen.size === size) return { ...NOTHING, seen };
-    const { mode } = declaration;
     return { seen, put: { do: 'cut', to: size, from: seen.size }, change: { do: 'rewrite', keep: size, size, mode } };
   });
   if (outcome === undefined) throw missing(place, expected);
@@ -129,7 +153,7 @@ async function planPresent(
 
 async function planCopyBack(
   was: Present & { readonly copy: string },
-  { mode }: FileDeclaration,
+  mode: number,
   place: Place,
   context: StartContext,
   facts: Facts,

@@ -14,7 +14,7 @@ import { fileError } from './failure.js';
 import type { Place } from './inspect.js';
 import { planRecorded } from './plan-recorded.js';
 import { type Facts, NOTHING, type Outcome, type PlannedFile } from './plan-types.js';
-import { planUnrecorded } from './plan-unrecorded.js';
+import { planClosed, planUnrecorded } from './plan-unrecorded.js';
 import { attemptOn } from './verify.js';
 
 /** Plans every recorded file and every declared one. Records and declarations of one member, matched by name. */
@@ -28,7 +28,7 @@ export async function planFiles(
     const declaration = declared.find(({ name }) => name === record.name);
     const place = placeOf(record, declaration, context);
     plans.push(
-      await planned(place, declaration?.policy ?? record.policy, async (facts) => {
+      await planned(place, { policy: declaration?.policy ?? record.policy, given: declaration?.given ?? record.given }, async (facts) => {
         assertOwnName(place, record, declared);
         assertOnce(place, plans);
         return planRecorded(record, declaration, place, context, facts);
@@ -37,6 +37,26 @@ export async function planFiles(
   }
   const known = new Set(records.map(({ name }) => name));
   for (const declaration of declared) if (!known.has(declaration.name)) plans.push(await planFile(declaration, undefined, context, true));
+  plans.push(...(await planClosedFiles(plans, context)));
+  return plans;
+}
+
+/**
+ * Files that the history of the source has closed and that were changed since; those that are as they were are not told. One
+ * that cannot be put back refuses the start only where the program need not come to it again: else it is told when it does.
+ */
+async function planClosedFiles(others: readonly PlannedFile[], context: StartContext): Promise<PlannedFile[]> {
+  const { source, baselines, locate } = context;
+  if (source === null) return [];
+  const plans: PlannedFile[] = [];
+  for (const { file, elsewhere } of baselines.changedSince(source)) {
+    const { name, given } = file;
+    const place: Place = { name, path: locate?.(file) ?? file.path, trust: 'image-only' };
+    if ([...others, ...plans].some(({ path }) => path === place.path)) continue;
+    const plan = await planned(place, { policy: 'append', given }, (facts) => planClosed(file, place, source, context, facts));
+    // Whoever opens it in this life opens it anew.
+    if (plan.change !== undefined || (elsewhere && plan.error !== undefined)) plans.push({ ...plan, deferred: true });
+  }
   return plans;
 }
 
@@ -50,9 +70,9 @@ export function planFile(
   context: StartContext,
   atStart = false,
 ): Promise<PlannedFile> {
-  const { name, path, policy } = declaration;
+  const { name, path, policy, given } = declaration;
   const place: Place = { name, path, trust: 'registered' };
-  return planned(place, policy, (facts) =>
+  return planned(place, { policy, given }, (facts) =>
     record === undefined
       ? planUnrecorded({ declaration, place, atStart }, context, facts)
       : planRecorded(record, declaration, place, context, facts),
@@ -86,17 +106,17 @@ function placeOf(record: TrackedFileRecord, declaration: FileDeclaration | undef
 /** Runs one plan; a refusal becomes part of it. */
 export async function planned(
   { name = '', path, trust }: Place,
-  policy: PlannedFile['policy'],
+  { policy, given }: Pick<PlannedFile, 'policy' | 'given'>,
   plan: (facts: Facts) => Promise<Outcome>,
 ): Promise<PlannedFile> {
   const facts: Facts = { found: false, beyond: 0, prefix: 'not checked' };
   try {
     const { put, seen, change, deferred = false } = await plan(facts);
-    return { name, path, policy, trust, ...facts, put, seen, change, deferred, error: undefined };
+    return { name, path, given, policy, trust, ...facts, put, seen, change, deferred, error: undefined };
   } catch (error) {
     if (!isCheckpointError(error)) throw error;
     const refused = { code: error.code, message: error.message };
-    return { name, path, policy, trust, ...facts, ...NOTHING, seen: undefined, change: undefined, deferred: false, refused, error };
+    return { name, path, given, policy, trust, ...facts, ...NOTHING, seen: undefined, change: undefined, deferred: false, refused, error };
   }
 }
 

@@ -13,10 +13,11 @@ import { basename } from 'node:path';
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
 import type { FileStat } from '../base/ports.js';
 import type { ImageRef } from '../image/contract.js';
-import { type Action, close, forget, type KeptTail, putGo, putIntent, type Recorded, unfinished } from './apply-record.js';
-import { keepTail, perform, type Target, undo } from './change.js';
+import { type Action, close, forget, type Grown, type Kept, putGo, putIntent, type Recorded, unfinished } from './apply-record.js';
+import { checkBefore, keepTail, perform, type Target, undo } from './change.js';
+import { NO_BYTES } from './check.js';
 import type { StartContext } from './context.js';
-import type { FileDeclaration } from './contract.js';
+import type { Baseline, FileDeclaration, KeptTail } from './contract.js';
 import { refusalOf } from './plan.js';
 import type { Change, PlannedFile } from './plan-types.js';
 import { undoOpenings } from './undo-openings.js';
@@ -48,7 +49,7 @@ export async function putBack(plans: readonly PlannedFile[], context: StartConte
     done: async () => {
       await hold.done();
       const older = await unfinished(context);
-      for (const recorded of older) await close(context.journal, recorded, context.keepTails);
+      for (const recorded of older) await settle(recorded, context);
     },
   };
 }
@@ -59,26 +60,46 @@ export async function applyPlans(plans: readonly PlannedFile[], context: StartCo
   if (refusal !== undefined) throw refusal;
   if (plans.every(({ change }) => change === undefined)) return { undo: async () => {}, done: async () => {} };
   await context.assertNewest();
-  const { journal, epoch, source, keepTails } = context;
   let steps: readonly Step[] = [];
-  const recorded = await putIntent(journal, epoch, source, (record) => {
+  const recorded = await putIntent(context, (record) => {
     steps = plans.flatMap((plan, index) => stepOf(plan, `${record}-${index + 1}`));
     return steps.map(({ action }) => action);
   });
-  const tails = await keepAll(steps, recorded, context);
-  await performAll(steps, { ...recorded, tails }, context);
+  const kept = await keepAll(steps, recorded, context);
+  await performAll(steps, { ...recorded, kept }, context);
   return {
-    undo: () => undoAll(steps, { ...recorded, tails }, context),
-    done: () => close(journal, recorded, keepTails),
+    undo: () => undoAll(steps, { ...recorded, kept }, context),
+    done: () => settle({ ...recorded, kept }, context),
   };
 }
 
-function stepOf({ name, path, trust, seen, change }: PlannedFile, record: string): Step[] {
+/** Done: what was changed stays so, and a start from an image that knows the file in another way can find that. */
+async function settle(recorded: Recorded, context: StartContext): Promise<void> {
+  const { record, epoch, generation, actions } = recorded;
+  for (const [index, action] of actions.entries()) {
+    const was = before(action, recorded);
+    const { name, given, path } = action;
+    const number = `${record.replace('apply-', '')}-${index + 1}`;
+    if (was !== undefined) await context.baselines.recordPutBack(number, { name, given, path, epoch, generation, was });
+  }
+  await close(context.journal, recorded, context.keepTails);
+}
+
+function before({ do: what, path, keep, before: size, ino, tail: file }: Action, { kept }: Recorded): Baseline['was'] | undefined {
+  if (what === 'create' || ino === undefined) return { kind: 'absent' };
+  const tail = kept?.tails.find((one) => one.file === file);
+  if (tail !== undefined) return { kind: 'cut', keep, size, ino, tail };
+  const check = what === 'remove' ? NO_BYTES : kept?.grown.find((one) => one.path === path)?.check;
+  return check === undefined ? undefined : { kind: 'present', size, identity: { dev: 0, ino }, check };
+}
+
+function stepOf({ name, path, given, trust, seen, change }: PlannedFile, record: string): Step[] {
   if (change === undefined) return [];
   const before = seen?.size ?? 0;
   const { keep, size: after, mode, content } = change;
   const tail = before > keep ? tailName(record, keep, path) : undefined;
-  const action: Action = { do: change.do, path, name, ino: inodeOf(change, seen), keep, before, after, tail, mode: modeOf(mode, seen) };
+  const ino = inodeOf(change, seen);
+  const action: Action = { do: change.do, path, name, given, ino, keep, before, after, tail, mode: modeOf(mode, seen) };
   return [{ action, trust, content }];
 }
 
@@ -98,20 +119,24 @@ function tailName(record: string, from: number, path: string): string {
   return `tail-${record}-from-${from}-${plain}`;
 }
 
-async function keepAll(steps: readonly Step[], recorded: Recorded, context: StartContext): Promise<readonly KeptTail[]> {
+async function keepAll(steps: readonly Step[], recorded: Recorded, context: StartContext): Promise<Kept> {
   const tails: KeptTail[] = [];
+  const grown: Grown[] = [];
+  const kept: Kept = { tails, grown };
   try {
     for (const step of steps) {
+      const { do: what, path, before: size } = step.action;
       const tail = await keepTail(step, context);
       if (tail !== undefined) tails.push(tail);
+      else if (what === 'rewrite') grown.push({ path, check: await checkBefore(step, size, context) });
     }
     await context.assertNewest();
-    await putGo(context.journal, recorded, tails);
+    await putGo(context.journal, recorded, kept);
   } catch (error) {
     await forget(context.journal, recorded).catch(() => {}); // the next start does it
     throw error;
   }
-  return tails;
+  return kept;
 }
 
 async function performAll(steps: readonly Step[], recorded: Recorded, context: StartContext): Promise<void> {
@@ -142,10 +167,11 @@ function tell({ action: { do: what, path, tail, keep, before, after } }: Step, {
 async function undoAll(targets: readonly Target[], recorded: Recorded, context: StartContext): Promise<void> {
   const failures: unknown[] = [];
   for (const target of targets.toReversed()) {
-    const tail = recorded.tails?.find(({ file }) => file === target.action.tail);
+    const tail = recorded.kept?.tails.find(({ file }) => file === target.action.tail);
     await undo(target, tail, context).catch((error: unknown) => failures.push(error));
   }
   if (failures.length > 0) throw together(failures, 'files could not be put back as they were before this start; the next one tries again');
+  await context.baselines.withdrawAll(recorded.epoch, new Set(targets.map(({ action }) => action.path)));
   await forget(context.journal, recorded);
 }
 

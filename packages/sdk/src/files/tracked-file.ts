@@ -119,7 +119,8 @@ export class TrackedFile implements AsyncDisposable {
   /** Resolves when all that was written is in the file (not yet durable: the next checkpoint makes it so). */
   async flush(): Promise<void> {
     const { writer } = this.#usable('flush()');
-    await (writer === undefined ? this.#ready : writer.flush());
+    await this.#ready; // a file that is being opened has a position only then
+    await writer?.flush();
   }
 
   /** Makes what was written durable and lets go. A later restart from an image made before finds the file as that image recorded it. */

@@ -23,7 +23,7 @@ export async function undoOpenings(context: StartContext): Promise<void> {
 async function undoOpening({ name, path, was }: Baseline, context: StartContext): Promise<boolean> {
   const place: Place = { name, path, trust: 'registered' };
   if (was.kind === 'absent') return remove(place, context);
-  if (was.copy !== undefined) return false;
+  if (was.kind === 'cut' || was.copy !== undefined) return false;
   await withInspected(context, place, true, async ({ file, stat }) => {
     if (stat.ino !== was.identity.ino || stat.size <= was.size) return;
     await file.truncate(was.size);

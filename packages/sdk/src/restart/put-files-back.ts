@@ -33,7 +33,7 @@ export interface FilesParts {
   readonly roots: readonly string[];
   readonly keepTails: boolean;
   /** Where a recorded file lies now that the program has not declared. */
-  readonly locate: (record: TrackedFileRecord) => string;
+  readonly locate: (record: Pick<TrackedFileRecord, 'path' | 'given'>) => string;
   readonly generation: () => number;
   readonly log: (message: string) => void;
 }
