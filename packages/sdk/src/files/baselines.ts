@@ -91,6 +91,11 @@ export class Baselines {
     return this.#of(file).length === 0;
   }
 
+  /** True when nobody has written it under another name: for a library's file, that no handle ever had it. */
+  isOnlyKnownAs(file: KnownFile): boolean {
+    return this.#of(file).every(({ name }) => name === file.name);
+  }
+
   /** A saved copy of content with that hash, so that it need not be saved again. */
   copyOf(declaration: FileDeclaration, hash: string): string | undefined {
     const known = this.#of(declaration).findLast(({ was }) => was.kind === 'present' && was.copy !== undefined && was.check.hash === hash);

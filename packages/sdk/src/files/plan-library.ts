@@ -32,7 +32,7 @@ export async function planLibrary(
   const plans: PlannedFile[] = [];
   for (const path of found) {
     const name = LIBRARY_PREFIX + path;
-    if (known.has(path) || !census.covers(path) || !context.baselines.isNew({ name, given: path, path })) continue;
+    if (known.has(path) || !census.covers(path) || !context.baselines.isOnlyKnownAs({ name, given: path, path })) continue;
     const was = census.files.get(path);
     if (was === undefined && census.files.has(path)) continue;
     const place: Place = { name, path, trust: 'image-only' };
