@@ -14,15 +14,21 @@ import { decodeGraph } from './graph-decode.js';
 import { GRAPH_1 } from './graph-format.js';
 import type { GraphSection } from './graph-section.js';
 import { GraphWalk } from './graph-walk.js';
+import { type HiddenClasses, hiddenClasses } from './hidden-class.js';
 import { packMsgpack, packsBytes } from './msgpack.js';
 import { MAX_SECTION_BYTES, TREE_1 } from './tags.js';
 
 /**
  * @param roots the value of each provider of one member
+ * @param hidden null: every object is looked at in full
  * @throws CheckpointError ERR_CKPT_UNSUPPORTED_VALUE with `provider` and `path`; ERR_CKPT_MEMORY
  */
-export function encodeMember(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry = NO_CLASSES): EncodedMember {
-  const walk = new GraphWalk(roots, classes);
+export function encodeMember(
+  roots: ReadonlyMap<string, unknown>,
+  classes: ClassRegistry = NO_CLASSES,
+  hidden: HiddenClasses | null = hiddenClasses,
+): EncodedMember {
+  const walk = new GraphWalk(roots, classes, hidden);
   return inMemory('', () => {
     for (const [name, value] of roots) inMemory(name, () => walk.section(name, value));
     assertPacksBytes([...roots.keys()]);
@@ -43,7 +49,7 @@ export function encodeMember(roots: ReadonlyMap<string, unknown>, classes: Class
  */
 export function assertEncodable(name: string, value: unknown, classes: ClassRegistry = NO_CLASSES): void {
   inMemory(name, () => {
-    const walk = new GraphWalk(new Map([[name, value]]), classes);
+    const walk = new GraphWalk(new Map([[name, value]]), classes, hiddenClasses);
     walk.wire(walk.section(name, value));
   });
 }

@@ -10,11 +10,14 @@
 import { types } from 'node:util';
 import type { CheckpointError } from '../base/errors.js';
 import type { ClassRegistry } from './classes.js';
+import { Familiars } from './familiar.js';
 import { MAX_OBJECTS } from './graph-format.js';
 import { GraphMemory } from './graph-memory.js';
 import { findPath } from './graph-path.js';
 import { ImportMark, Scanner } from './graph-scan.js';
 import { GraphSection } from './graph-section.js';
+import type { HiddenClasses } from './hidden-class.js';
+import { Met } from './met.js';
 import { property, refuse } from './refusal.js';
 import { resolveOrder } from './resolve-order.js';
 import { Unsupported } from './unsupported.js';
@@ -25,16 +28,18 @@ export class GraphWalk {
   readonly #roots: ReadonlyMap<string, unknown>;
   readonly #scanner: Scanner;
   /** Numbers over all sections: those of a section begin at its base. */
-  readonly #known = new Map<object, number>();
+  readonly #met = new Met();
   readonly #bases: number[] = [];
   /** Numbers in the section under way of objects that have their place elsewhere. */
   #foreign = new Map<object, number>();
   readonly #encoded = new Map<object, unknown>();
 
-  constructor(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry) {
+  /** @param hidden null: every object is looked at in full */
+  constructor(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry, hidden: HiddenClasses | null) {
     this.#roots = roots;
-    this.memory = new GraphMemory((memory) => this.#known.has(memory));
-    this.#scanner = new Scanner(classes, this.memory, this.#encoded);
+    const familiars = hidden === null ? undefined : new Familiars(hidden);
+    this.memory = new GraphMemory((memory) => this.#met.has(memory));
+    this.#scanner = new Scanner({ classes, memory: this.memory, encoded: this.#encoded, familiars });
   }
 
   /** Walks one provider's value. @throws CheckpointError ERR_CKPT_UNSUPPORTED_VALUE */
@@ -68,12 +73,13 @@ export class GraphWalk {
 
   #number(object: object, section: GraphSection): number {
     const base = this.#bases.at(-1) ?? 0;
-    const known = this.#known.get(object);
-    if (known !== undefined) return known >= base ? known - base : this.#elsewhere(object, known, section);
-    const number = section.queue.push(object) - 1;
-    if (base + number >= MAX_OBJECTS) throw refuse(section.name, section.name, property(`too large: more than ${MAX_OBJECTS} objects`));
-    this.#known.set(object, base + number);
-    return number;
+    const next = base + section.queue.length;
+    const known = this.#met.number(object, next);
+    if (known === next) {
+      if (next >= MAX_OBJECTS) throw refuse(section.name, section.name, property(`too large: more than ${MAX_OBJECTS} objects`));
+      section.queue.push(object);
+    }
+    return known >= base ? known - base : this.#elsewhere(object, known, section);
   }
 
   #elsewhere(object: object, known: number, section: GraphSection): number {
