@@ -11,7 +11,7 @@ import { Sealed, testClasses } from '../fixtures/graph-classes.js';
 /** The value of the provider `sim`, which asked to leave out what cannot be carried, after a restart; and what the image lacks. */
 function dropped(value: unknown, classes = new ClassRegistry()): { value: unknown; told: DroppedValues | undefined } {
   assertEncodable('sim', value, classes, true);
-  const member = encodeMember(new Map([['sim', value]]), classes, new Set(['sim']));
+  const member = encodeMember(new Map([['sim', value]]), classes, { dropping: new Set(['sim']) });
   return { value: decodeMember(member, classes).get('sim'), told: member.sections[0]?.dropped };
 }
 
@@ -163,13 +163,13 @@ describe('what a provider asked to leave out', () => {
     ]);
     for (const asking of ['a', 'b']) {
       const refused = expect.objectContaining({ code: 'ERR_CKPT_UNSUPPORTED_VALUE', path: `${asking === 'a' ? 'b' : 'a'}.shared.f` });
-      expect(() => encodeMember(roots, undefined, new Set([asking]))).toThrow(refused);
+      expect(() => encodeMember(roots, undefined, { dropping: new Set([asking]) })).toThrow(refused);
     }
-    const both = encodeMember(roots, undefined, new Set(['a', 'b']));
+    const both = encodeMember(roots, undefined, { dropping: new Set(['a', 'b']) });
     expect(both.sections.map(({ dropped: one }) => one?.count)).toEqual([1, undefined, undefined]);
     const apart = new Map<string, unknown>([['a', { shared: { n: 1 }, f: () => 1 }]]);
     apart.set('b', { shared: (apart.get('a') as { shared: object }).shared });
-    expect(encodeMember(apart, undefined, new Set(['a'])).sections[1]?.imports).toEqual([0]);
+    expect(encodeMember(apart, undefined, { dropping: new Set(['a']) }).sections[1]?.imports).toEqual([0]);
   });
 });
 

@@ -51,7 +51,7 @@ export function captureMember(
   for (const provider of providers) if (provider.log === undefined) roots.set(provider.name, captureProvider(provider));
   try {
     const dropping = new Set(providers.flatMap(({ name, onUnsupported }) => (onUnsupported === 'drop' ? [name] : [])));
-    const encoded = withMemories(encodeMember(roots, classes, dropping), providers);
+    const encoded = withMemories(encodeMember(roots, classes, { dropping }), providers);
     const byName = new Map(providers.map((provider) => [provider.name, provider]));
     const values = encoded.sections.map((section): SectionInput => {
       const provider = byName.get(section.name);

@@ -17,21 +17,28 @@ import { decodeGraph } from './graph-decode.js';
 import { GRAPH_1 } from './graph-format.js';
 import type { GraphSection } from './graph-section.js';
 import { GraphWalk } from './graph-walk.js';
+import { type HiddenClasses, hiddenClasses } from './hidden-class.js';
 import { packMsgpack, packsBytes } from './msgpack.js';
 import { MAX_SECTION_BYTES, TREE_1 } from './tags.js';
 
+export interface EncodeOptions {
+  /** Names of those that asked to leave out what cannot be carried; each object is looked at in full then. */
+  readonly dropping?: ReadonlySet<string>;
+  /** null: every object is looked at in full. */
+  readonly hidden?: HiddenClasses | null;
+}
+
 /**
  * @param roots the value of each provider of one member
- * @param dropping names of those that asked to leave out what cannot be carried
  * @throws CheckpointError ERR_CKPT_UNSUPPORTED_VALUE with `provider` and `path`; ERR_CKPT_MEMORY
  */
 export function encodeMember(
   roots: ReadonlyMap<string, unknown>,
   classes: ClassRegistry = NO_CLASSES,
-  dropping: ReadonlySet<string> = new Set(),
+  { dropping = new Set(), hidden = hiddenClasses }: EncodeOptions = {},
 ): EncodedMember {
   return inMemory('', () => {
-    const walk = walkAll(roots, classes, dropping);
+    const walk = walkAll(roots, classes, { dropping, hidden });
     for (const name of importersOfDropped(walk.sections)) assertEncodable(name, roots.get(name), classes);
     assertPacksBytes([...roots.keys()]);
     const sections = walk.sections.map((section) => {
@@ -50,11 +57,11 @@ export function encodeMember(
 }
 
 /** Walks until no more objects are met that cannot be carried. */
-function walkAll(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry, dropping: ReadonlySet<string>): GraphWalk {
+function walkAll(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry, { dropping, hidden }: Required<EncodeOptions>): GraphWalk {
   const drops = new Drops(dropping);
   for (;;) {
     const known = drops.size;
-    const walk = new GraphWalk(roots, classes, drops);
+    const walk = new GraphWalk(roots, { classes, drops, hidden: dropping.size === 0 ? hidden : null });
     for (const [name, value] of roots) inMemory(name, () => walk.section(name, value));
     walk.assertRegistered();
     if (drops.size === known) return walk;
@@ -77,7 +84,7 @@ function importersOfDropped(sections: readonly GraphSection[]): string[] {
  */
 export function assertEncodable(name: string, value: unknown, classes: ClassRegistry = NO_CLASSES, dropping = false): void {
   inMemory(name, () => {
-    const walk = walkAll(new Map([[name, value]]), classes, new Set(dropping ? [name] : []));
+    const walk = walkAll(new Map([[name, value]]), classes, { dropping: new Set(dropping ? [name] : []), hidden: hiddenClasses });
     for (const section of walk.sections) walk.wire(section);
   });
 }

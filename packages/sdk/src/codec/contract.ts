@@ -66,7 +66,7 @@ export interface DecodedSection {
 }
 
 /* Functions of this room (codec.ts):
- *   encodeMember(roots: ReadonlyMap<string, unknown>, classes?: ClassRegistry, dropping?: ReadonlySet<string>): EncodedMember
+ *   encodeMember(roots: ReadonlyMap<string, unknown>, classes?: ClassRegistry, options?: EncodeOptions): EncodedMember
  *       one root a provider, `dropping` names those that asked to leave out what cannot be carried;
  *       ERR_CKPT_UNSUPPORTED_VALUE with `provider` and `path`, ERR_CKPT_MEMORY
  *   assertEncodable(name: string, value: unknown, classes?: ClassRegistry, dropping?: boolean): void

@@ -7,14 +7,16 @@
  * 3. Maps and Sets are filled in their order, once all that they hold is there.
  */
 import { Tagged } from './classes.js';
-import { define, defineAll, REGULAR } from './define.js';
+import { close, define, defineAll, lengthen, REGULAR } from './define.js';
 import { currentData } from './graph-classes.js';
 import { GROUP, INTEGRITY, LONG_RUN, MAX_UNTOLD_HOLES, untoldCost } from './graph-format.js';
 import { Instances, type Put } from './graph-instances.js';
 import type { ReadExtras, ReadGraph, ReadGroup } from './graph-read.js';
 import { Shells, type Surroundings } from './graph-shells.js';
-import { BadGraph, Cells, HOLE, REF, readCounts, readTexts } from './read-columns.js';
+import { BadGraph, Cells, HOLE, REF, readCounts } from './read-columns.js';
 import { sizeOf } from './slots.js';
+
+const MISPLACED_HOLE = 'a hole that is not in an array';
 
 export class Filler {
   readonly #around: Surroundings;
@@ -59,7 +61,7 @@ export class Filler {
   /** Hands the next cell's value to `put`, at once or when it is made. */
   #take(cells: Cells, put: Put, owner?: number): void {
     const value = cells.next();
-    if (value === HOLE) throw new BadGraph('a hole that is not in an array');
+    if (value === HOLE) throw new BadGraph(MISPLACED_HOLE);
     if (value !== REF) {
       put(value);
       return;
@@ -124,16 +126,16 @@ export class Filler {
     return Object(object instanceof Tagged ? object.data : object);
   }
 
-  #objects({ ids, payload, of }: ReadGroup): void {
-    const columns = payload[1];
-    if (!Array.isArray(columns) || columns.length === 0) throw new BadGraph('objects without columns');
-    const keys = readTexts(payload[0], columns.length, 'keys');
-    if (new Set(keys).size !== keys.length) throw new BadGraph('an object with the same key twice');
-    const targets = Array.from(ids, (id) => [id, this.#target(id)] as const);
-    for (const [index, key] of keys.entries()) {
-      const cells = this.#cells(columns[index], ids.length, `column ${key}`);
+  #objects(group: ReadGroup): void {
+    const { ids, of } = group;
+    const { keys = [], columns = [], made = false } = this.#shells.shapes.get(group) ?? {};
+    const targets = Array.from(ids, (id) => this.#target(id));
+    for (const [index, cells] of columns.entries()) {
+      if (made && !cells.refers) continue;
+      const key = keys[index] ?? '';
       const awkward = key in Object.prototype || of.of === 'class';
-      for (const [id, target] of targets) {
+      for (const [row, target] of targets.entries()) {
+        const id = ids[row] ?? 0;
         // A place of its own at once, so that the order of the keys is kept whatever comes later.
         if (awkward) this.#take(this.#reserve(cells, target, key), (value) => define(target, key, value, REGULAR), id);
         else this.#assign(cells, target as Record<string, unknown>, key);
@@ -144,7 +146,6 @@ export class Filler {
   #assign(cells: Cells, target: Record<string, unknown>, key: string): void {
     const value = cells.next();
     if (value !== REF) {
-      if (value === HOLE) throw new BadGraph('a hole that is not in an array');
       target[key] = value;
       return;
     }
@@ -192,7 +193,10 @@ export class Filler {
 
   #item(items: Cells, array: unknown[], index: number): void {
     const value = items.next();
-    if (value === HOLE) return;
+    if (value === HOLE) {
+      if (index < array.length) Reflect.deleteProperty(array, index);
+      return;
+    }
     if (value !== REF) {
       array[index] = value;
       return;
@@ -211,11 +215,27 @@ export class Filler {
     const values = this.#cells(payload[2], total, 'values of Maps');
     ids.forEach((id, row) => {
       const map = this.#target(id);
-      this.#collect(sizes[row] ?? 0, [keys, values], (entries) => {
+      const size = sizes[row] ?? 0;
+      const check = (): void => {
+        if (sizeOf(map) !== size) throw new BadGraph('a Map with the same key twice');
+      };
+      if (this.#pending.size === 0) {
+        for (let left = size; left > 0; left--) Map.prototype.set.call(map, this.#there(keys), this.#there(values));
+        check();
+        return;
+      }
+      this.#collect(size, [keys, values], (entries) => {
         for (let i = 0; i < entries.length; i += 2) Map.prototype.set.call(map, entries[i], entries[i + 1]);
-        if (sizeOf(map) * 2 !== entries.length) throw new BadGraph('a Map with the same key twice');
+        check();
       });
     });
+  }
+
+  /** The next cell's value, where no decode function makes any. */
+  #there(cells: Cells): unknown {
+    const value = cells.next();
+    if (value === HOLE) throw new BadGraph(MISPLACED_HOLE);
+    return value === REF ? this.objects[cells.ref] : value;
   }
 
   #sets({ ids, payload }: ReadGroup): void {
@@ -270,21 +290,6 @@ export class Filler {
       this.#take(this.#reserve(values, target, key), (value) => define(target, key, value, bits), id);
     });
   }
-}
-
-function close(object: unknown, integrity: number): void {
-  if (typeof object !== 'object' || object === null) return;
-  if (integrity === INTEGRITY.frozen) Object.freeze(object);
-  else if (integrity === INTEGRITY.sealed) Object.seal(object);
-  else Object.preventExtensions(object);
-}
-
-/** With `sparsely`, V8 sets no memory aside for the holes: an element far away makes a dictionary of them. */
-function lengthen(array: unknown[], length: number, sparsely: boolean): void {
-  if (sparsely) {
-    define(array, String(length - 1), undefined, REGULAR);
-    Reflect.deleteProperty(array, length - 1);
-  } else array.length = length;
 }
 
 function sum(counts: ArrayLike<number>): number {

@@ -10,8 +10,9 @@
  */
 import { types } from 'node:util';
 import type { ClassDefinition, ClassRegistry } from './classes.js';
+import type { Familiars } from './familiar.js';
 import { scanArray } from './graph-arrays.js';
-import { GROUP, type Integrity } from './graph-format.js';
+import { GROUP, INTEGRITY, type Integrity } from './graph-format.js';
 import { CellsGroup, type ClassWire, CountsGroup, classWire, EntriesGroup, SetGroup } from './graph-groups.js';
 import type { GraphMemory } from './graph-memory.js';
 import { integrityOf, isIndex, regularValues, tellExtras, tellProperty } from './graph-properties.js';
@@ -39,20 +40,31 @@ export class ImportMark {
   }
 }
 
+/** What a scanner shares with the walk. */
+export interface Walked {
+  readonly classes: ClassRegistry;
+  readonly memory: GraphMemory;
+  /** What `encode` made of an instance. */
+  readonly encoded: Map<object, unknown>;
+  readonly familiars: Familiars | undefined;
+}
+
 export class Scanner {
   readonly #classes: ClassRegistry;
   readonly #memory: GraphMemory;
-  /** What `encode` made of an instance. */
   readonly #encoded: Map<object, unknown>;
+  readonly #familiars: Familiars | undefined;
   readonly #values: unknown[] = [];
 
-  constructor(classes: ClassRegistry, memory: GraphMemory, encoded: Map<object, unknown>) {
+  constructor({ classes, memory, encoded, familiars }: Walked) {
     this.#classes = classes;
     this.#memory = memory;
     this.#encoded = encoded;
+    this.#familiars = familiars;
   }
 
   scan(section: GraphSection, object: object): void {
+    if (this.#familiars?.scan(section, object) === true) return;
     if (ImportMark.is(object)) {
       scanImport(section, object);
       return;
@@ -124,10 +136,12 @@ export class Scanner {
       if (column !== undefined) section.cell(column, values[i]);
     }
     section.place(shaped);
+    if (integrity === INTEGRITY.open && identity !== true) this.#familiars?.learn(object, identity, names);
   }
 
   #encode(section: GraphSection, object: object, definition: ClassDefinition, integrity: Integrity): void {
     const data = definition.encode?.(object);
+    this.#familiars?.changed();
     this.#encoded.set(object, data);
     const group = section.group(
       `encoded ${definition.name} ${integrity}`,

@@ -13,7 +13,8 @@ import { makeMemory, makeView } from './decode-memory.js';
 import { definitionOf, type KnownClasses, shellOf } from './graph-classes.js';
 import { GROUP } from './graph-format.js';
 import type { ReadGraph, ReadGroup } from './graph-read.js';
-import { BadGraph, Cells, list, readBytes, readCounts, readFloats } from './read-columns.js';
+import { objectMaker, type ReadShape } from './object-maker.js';
+import { BadGraph, Cells, list, readBytes, readCounts, readFloats, readTexts } from './read-columns.js';
 
 /** What a section is decoded with. */
 export interface Surroundings {
@@ -39,6 +40,8 @@ export type Outdated = Map<
 export class Shells {
   readonly objects: unknown[];
   readonly outdated: Outdated = new Map();
+  /** What the objects of each group of one shape hold; `made` once they hold all but references. */
+  readonly shapes: Map<ReadGroup, ReadShape & { readonly made: boolean }> = new Map();
   readonly #around: Surroundings;
   #reserved = { reserved: 0 };
 
@@ -55,11 +58,13 @@ export class Shells {
       throw new BadGraph('more objects than its bytes can tell');
     switch (kind) {
       case GROUP.object:
+        this.#shaped(group);
+        return;
       case GROUP.dictionary:
         this.#plain(group);
         return;
       case GROUP.array:
-        this.#each(group, (maker) => (maker === undefined ? [] : construct(Array, [], maker)));
+        this.#arrays(group);
         return;
       case GROUP.map:
         this.#each(group, (maker) => (maker === undefined ? new Map() : construct(Map, [], maker)));
@@ -95,11 +100,30 @@ export class Shells {
     for (const id of ids) this.objects[id] = shellOf(classes, of, make, section);
   }
 
+  #arrays(group: ReadGroup): void {
+    const { ids, of } = group;
+    if (of.of !== 'kind') {
+      this.#each(group, (maker) => (maker === undefined ? [] : construct(Array, [], maker)));
+      return;
+    }
+    const told = readCounts(group.payload[1], ids.length, 'told lengths of arrays');
+    for (let row = 0; row < ids.length; row++) this.objects[ids[row] ?? 0] = shortArray(told[row] ?? 0);
+  }
+
   #put(group: ReadGroup, values: ArrayLike<number>, make: (value: number) => unknown): void {
     requireKind(group);
     group.ids.forEach((id, row) => {
       this.objects[id] = make(values[row] ?? 0);
     });
+  }
+
+  #shaped(group: ReadGroup): void {
+    const { ids, of } = group;
+    const shape = readShape(group, this.objects.length);
+    const make = of.of === 'kind' ? objectMaker(shape, ids.length) : undefined;
+    this.shapes.set(group, { ...shape, made: make !== undefined });
+    if (make === undefined) this.#plain(group);
+    else for (let row = 0; row < ids.length; row++) this.objects[ids[row] ?? 0] = make(row);
   }
 
   #plain(group: ReadGroup): void {
@@ -208,7 +232,25 @@ export class Shells {
   }
 }
 
+/** An array that short has room for just its items, which replace the zeros; V8 gives any other more room than it needs. */
+function shortArray(items: number): unknown[] {
+  if (items === 1) return [0];
+  if (items === 2) return [0, 0];
+  if (items === 3) return [0, 0, 0];
+  return items === 4 ? [0, 0, 0, 0] : [];
+}
+
 const BUFFER = 13;
+
+function readShape({ ids, payload }: ReadGroup, objects: number): ReadShape {
+  const [texts, wires] = payload;
+  if (!Array.isArray(wires) || wires.length === 0) throw new BadGraph('objects without columns');
+  const keys = readTexts(texts, wires.length, 'keys');
+  if (new Set(keys).size !== keys.length) throw new BadGraph('an object with the same key twice');
+  const columns = keys.map((key, index) => new Cells(wires[index], ids.length, objects, `column ${key}`));
+  if (columns.some(({ holed }) => holed)) throw new BadGraph('a hole that is not in an array');
+  return { keys, columns };
+}
 
 function requireKind({ of }: ReadGroup): void {
   if (of.of !== 'kind') throw new BadGraph('memory or a view of a class');

@@ -14,11 +14,14 @@ import type { CheckpointError } from '../base/errors.js';
 import type { ClassRegistry } from './classes.js';
 import type { DroppedValues } from './contract.js';
 import type { Drops } from './drops.js';
+import { Familiars } from './familiar.js';
 import { MAX_OBJECTS } from './graph-format.js';
 import { GraphMemory } from './graph-memory.js';
 import { findPath, findPaths, neighbours } from './graph-path.js';
 import { ImportMark, Scanner } from './graph-scan.js';
 import { GraphSection } from './graph-section.js';
+import type { HiddenClasses } from './hidden-class.js';
+import { Met } from './met.js';
 import { property, type Reason, refuse, refuseClasses } from './refusal.js';
 import { resolveOrder } from './resolve-order.js';
 import { Unsupported } from './unsupported.js';
@@ -26,13 +29,20 @@ import { Unsupported } from './unsupported.js';
 /** So many classes that are not registered are named together. */
 const MOST_CLASSES = 20;
 
+export interface WalkParts {
+  readonly classes: ClassRegistry;
+  readonly drops: Drops;
+  /** null: every object is looked at in full. */
+  readonly hidden: HiddenClasses | null;
+}
+
 export class GraphWalk {
   readonly memory: GraphMemory;
   readonly sections: GraphSection[] = [];
   readonly #roots: ReadonlyMap<string, unknown>;
   readonly #scanner: Scanner;
   /** Numbers over all sections: those of a section begin at its base. */
-  readonly #known = new Map<object, number>();
+  readonly #met = new Met();
   readonly #bases: number[] = [];
   /** Numbers in the section under way of objects that have their place elsewhere. */
   #foreign = new Map<object, number>();
@@ -41,11 +51,12 @@ export class GraphWalk {
   /** By prototype, the first instance of each class that is not registered. */
   readonly #missing = new Map<unknown, { readonly object: object; readonly reason: Reason; readonly section: string }>();
 
-  constructor(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry, drops: Drops) {
+  constructor(roots: ReadonlyMap<string, unknown>, { classes, drops, hidden }: WalkParts) {
     this.#roots = roots;
     this.#drops = drops;
-    this.memory = new GraphMemory((memory) => this.#known.has(memory));
-    this.#scanner = new Scanner(classes, this.memory, this.#encoded);
+    const familiars = hidden === null ? undefined : new Familiars(hidden);
+    this.memory = new GraphMemory((memory) => this.#met.has(memory));
+    this.#scanner = new Scanner({ classes, memory: this.memory, encoded: this.#encoded, familiars });
   }
 
   /** Walks one provider's value. @throws CheckpointError ERR_CKPT_UNSUPPORTED_VALUE */
@@ -135,14 +146,17 @@ export class GraphWalk {
 
   #number(object: object, section: GraphSection): number {
     const base = this.#bases.at(-1) ?? 0;
-    const known = this.#known.get(object);
-    if (known !== undefined) return known >= base ? known - base : this.#elsewhere(object, known, section);
-    const left = section.drops?.reasonOf(object);
-    if (left !== undefined) throw new Unsupported(object, left);
-    const number = section.queue.push(object) - 1;
-    if (base + number >= MAX_OBJECTS) throw refuse(section.name, section.name, property(`too large: more than ${MAX_OBJECTS} objects`));
-    this.#known.set(object, base + number);
-    return number;
+    if (section.drops !== undefined && !this.#met.has(object)) {
+      const left = section.drops.reasonOf(object);
+      if (left !== undefined) throw new Unsupported(object, left);
+    }
+    const next = base + section.queue.length;
+    const known = this.#met.number(object, next);
+    if (known === next) {
+      if (next >= MAX_OBJECTS) throw refuse(section.name, section.name, property(`too large: more than ${MAX_OBJECTS} objects`));
+      section.queue.push(object);
+    }
+    return known >= base ? known - base : this.#elsewhere(object, known, section);
   }
 
   #elsewhere(object: object, known: number, section: GraphSection): number {

@@ -136,6 +136,12 @@ export class Cells {
   /** The object of the last cell that was a reference. */
   ref = 0;
   readonly length: number;
+  /** Whether cells are references. */
+  readonly refers: boolean;
+  /** Whether cells are holes. */
+  readonly holed: boolean;
+  /** The values, where all are numbers or all texts. */
+  readonly alone: ArrayLike<unknown> | undefined;
   readonly #kinds: Uint8Array | number;
   readonly #numbers: ArrayLike<number>;
   readonly #texts: readonly string[];
@@ -159,6 +165,9 @@ export class Cells {
     this.#refs = of(CELL.ref) === 0 ? none(refs, what) : readRefs(refs, of(CELL.ref), objects, what);
     const named = of(CELL.bigint) + of(CELL.symbol);
     this.#others = named === 0 ? none(others, what) : list(others, named, what);
+    this.refers = of(CELL.ref) > 0;
+    this.holed = of(CELL.hole) > 0;
+    this.alone = length === 0 ? undefined : of(CELL.number) === length ? this.#numbers : of(CELL.text) === length ? this.#texts : undefined;
   }
 
   next(): unknown {

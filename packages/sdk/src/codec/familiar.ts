@@ -1,0 +1,124 @@
+/**
+ * Objects that are like one that was looked at in full: of the same hidden class (hidden-class.ts), so with the same regular
+ * properties. They are read by code made for their keys (reader.ts).
+ *
+ * Invariants
+ * 1. An example was looked at in full since code of the program (an `encode` function) last ran, and is open with nothing but
+ *    regular properties: a plain object, or an instance of a class without `encode`.
+ * 2. Hidden classes say nothing of elements: an object is read only when it has no more keys than the example.
+ * 3. A hidden class is compared where the object is read, and never remembered of an object: V8 moves objects to others by
+ *    itself (another kind of elements, a wider kind of number), so nothing about identity rests on it.
+ */
+import { types } from 'node:util';
+import type { ClassDefinition } from './classes.js';
+import { INTEGRITY, MAX_SHAPE_KEYS } from './graph-format.js';
+import { type ClassWire, classWire, type ObjectGroup } from './graph-groups.js';
+import { isIndex } from './graph-properties.js';
+import type { GraphSection } from './graph-section.js';
+import type { HiddenClasses } from './hidden-class.js';
+import { PlainArrays } from './plain-arrays.js';
+import { codeFor, type ShapeCode } from './reader.js';
+import { holdsMore } from './slots.js';
+
+/** Shapes that are kept in mind. */
+const MOST = 32;
+
+class Familiar {
+  example: object;
+  /** When the example was looked at. */
+  epoch: number;
+  readonly #of: ClassDefinition | undefined;
+  readonly #wire: ClassWire;
+  readonly #keys: readonly string[];
+  readonly #code: ShapeCode;
+  #section: GraphSection | undefined;
+  #group: ObjectGroup | undefined;
+
+  constructor(example: object, epoch: number, of: ClassDefinition | undefined, keys: readonly string[]) {
+    this.example = example;
+    this.epoch = epoch;
+    this.#of = of;
+    this.#wire = classWire(of);
+    this.#keys = keys;
+    this.#code = codeFor(keys, hasJustThese(example, keys));
+  }
+
+  scan(section: GraphSection, object: object): boolean {
+    if (this.#section !== section) {
+      this.#section = section;
+      this.#group = section.shaped(this.#wire, this.#of ?? false, INTEGRITY.open, this.#keys);
+    }
+    const group = this.#group;
+    if (group === undefined || this.#code.reader()?.(object, section, group.columns) !== true) return false;
+    section.place(group);
+    return true;
+  }
+}
+
+function hasJustThese(object: object, keys: readonly string[]): boolean {
+  let found = 0;
+  for (const _ in object) found++;
+  return found === keys.length;
+}
+
+export class Familiars {
+  readonly arrays: PlainArrays;
+  readonly #hidden: HiddenClasses;
+  readonly #all: Familiar[] = [];
+  #last: Familiar | undefined;
+  #epoch = 0;
+
+  constructor(hidden: HiddenClasses) {
+    this.#hidden = hidden;
+    this.arrays = new PlainArrays(hidden);
+  }
+
+  /** @returns false when the object must be looked at in full, and nothing was told */
+  scan(section: GraphSection, object: object): boolean {
+    if (Array.isArray(object)) return this.arrays.scan(section, object);
+    const familiar = this.#find(object);
+    return familiar !== undefined && familiar.epoch === this.#epoch && familiar.scan(section, object);
+  }
+
+  /** The object was looked at in full: those that are like it need not be. */
+  learn(object: object, of: ClassDefinition | undefined, keys: readonly string[]): void {
+    const familiar = this.#find(object);
+    if (familiar !== undefined) {
+      if (familiar.epoch === this.#epoch || !this.#isExample(object, keys)) return;
+      familiar.example = object;
+      familiar.epoch = this.#epoch;
+    } else if (this.#all.length < MOST && this.#isExample(object, keys)) {
+      this.#all.push(new Familiar(object, this.#epoch, of, keys.slice()));
+    }
+  }
+
+  /** Code of the program has run, and may have changed any object. */
+  changed(): void {
+    this.#epoch++;
+  }
+
+  #find(object: object): Familiar | undefined {
+    const { same } = this.#hidden;
+    const last = this.#last;
+    if (last !== undefined && same(object, last.example)) return last;
+    for (const familiar of this.#all) {
+      if (same(object, familiar.example)) {
+        this.#last = familiar;
+        return familiar;
+      }
+    }
+    return undefined;
+  }
+
+  #isExample(object: object, keys: readonly string[]): boolean {
+    if (keys.length === 0 || keys.length > MAX_SHAPE_KEYS || keys.some(isIndex)) return false;
+    return this.#hidden.isFast(object) && !holdsMore(object) && !hasProxyAbove(object);
+  }
+}
+
+/** `for … in` would ask it for its keys. */
+function hasProxyAbove(object: object): boolean {
+  for (let above: unknown = Object.getPrototypeOf(object); above !== null; above = Object.getPrototypeOf(above))
+    if (types.isProxy(above)) return true;
+  return false;
+}
