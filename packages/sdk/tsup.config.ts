@@ -7,6 +7,7 @@ import { defineConfig, type Options } from 'tsup';
 const imported = {
   index: 'src/index.ts',
   images: 'src/images.ts',
+  member: 'src/member.ts',
   testing: 'src/testing.ts',
   register: 'src/register.ts',
 };

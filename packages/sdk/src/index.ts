@@ -2,6 +2,7 @@
 export type { CheckpointOptions } from './app/arguments.js';
 export { Checkpointer, type ProgramClock } from './app/checkpointer.js';
 export type { CheckpointEvents, EventName, Listener, StartResult } from './app/events.js';
+export type { MemberProgram, OnMember, RecordedMember, WorkerOptions } from './app/members.js';
 export { openCheckpointer } from './app/open.js';
 export type { CheckpointerOptions, Logger, SignalAction } from './app/options.js';
 export type { Duration } from './base/duration.js';
@@ -14,6 +15,9 @@ export type { OpenFilesMode } from './files/audit.js';
 export type { FileFlags, FileOptions, FilePlan, FilePolicy, PutBack, Verification } from './files/contract.js';
 export type { FileRule, RulePolicy } from './files/rules.js';
 export type { TrackedFile } from './files/tracked-file.js';
+export type { Channel } from './members/channel.js';
+export type { MemberHandle } from './members/participant.js';
+export type { OnMemberError } from './members/set-contract.js';
 export type { StartPlan } from './restart/plan.js';
 export type { PassedOver } from './restart/select.js';
 export type { Collection, CollectionKey } from './state/collection.js';

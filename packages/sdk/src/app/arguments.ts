@@ -75,6 +75,19 @@ export function assertClassOptions(name: string, options: unknown): void {
 }
 
 /** @throws TypeError */
+export function assertWorkerArguments(name: unknown, program: unknown, options: unknown): void {
+  if (typeof name !== 'string' || name === 'main' || !/^[A-Za-z0-9][\w.-]{0,63}$/.test(name))
+    throw new TypeError(
+      `worker(name, program): expected a name of 1 to 64 of A-Z a-z 0-9 _ . - other than main, got ${JSON.stringify(name) ?? String(name)}`,
+    );
+  if (!(program instanceof URL) && (typeof program !== 'string' || !URL.canParse(program)))
+    throw new TypeError(
+      `worker('${name}', program): expected a file URL, such as new URL('./solver.js', import.meta.url), got ${String(program)}`,
+    );
+  assertKnown(`worker('${name}', program, options)`, options, ['workerData']);
+}
+
+/** @throws TypeError */
 export function assertCheckpointArguments(name: unknown, options: { readonly signal?: unknown; readonly replace?: unknown }): void {
   if (name !== undefined) assertImageName(name, 'checkpoint(name)');
   assertKnown('checkpoint(name, options)', options, ['signal', 'replace']);

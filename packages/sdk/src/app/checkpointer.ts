@@ -6,22 +6,28 @@
  * 2. Once fenced, every safepoint throws ERR_CKPT_FENCED.
  * 3. The event loop is held only by calls of ours that somebody awaits, and by a commit under way.
  */
+import { CheckpointError } from '../base/errors.js';
 import { callPlace, type Place } from '../base/place.js';
 import type { Handler } from '../checkpoint/handlers.js';
 import type { CheckpointResult } from '../checkpoint/request.js';
+import type { SafepointGate } from '../checkpoint/safepoint.js';
 import { SHARED } from '../checkpoint/thread-protocol.js';
 import type { ClassOptions } from '../codec/classes.js';
 import type { FileOptions } from '../files/contract.js';
 import type { TrackedFile } from '../files/tracked-file.js';
+import type { Channel } from '../members/channel.js';
+import type { MemberHandle } from '../members/participant.js';
 import type { StartPlan } from '../restart/plan.js';
 import type { Collection, CollectionKey } from '../state/collection.js';
 import type { ProvideOptions, StateOptions } from '../state/provider.js';
 import type { SeededRandom } from '../state/random.js';
 import type { WasmMemory, WasmOptions } from '../state/wasm.js';
-import { assertCheckpointArguments, type CheckpointOptions } from './arguments.js';
+import { assertCheckpointArguments, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
 import type { EventName, Listener, StartResult } from './events.js';
 import type { Life } from './life.js';
+import type { OnMember, WorkerOptions } from './members.js';
 import { Registration } from './registration.js';
+import { safely } from './safely.js';
 
 /** Run time of the program, summed over its incarnations; it stands while the program is down. */
 export interface ProgramClock {
@@ -37,6 +43,7 @@ export class Checkpointer {
   readonly #shared: Int32Array;
   readonly #registration: Registration;
   readonly #plan: () => Promise<StartPlan>;
+  readonly #gate: SafepointGate;
   /** The safepoint that lets the event loop turn, while it does. */
   #turn: Promise<void> | undefined;
 
@@ -46,6 +53,7 @@ export class Checkpointer {
     this.#plan = plan;
     this.#registration = new Registration(life.registry, life.classes);
     this.#shared = life.shared;
+    this.#gate = life.conductor.gate;
     this.clock = { now: () => life.runClock.now() };
   }
 
@@ -112,6 +120,51 @@ export class Checkpointer {
     return this.#life.declareFile(name, path, options);
   }
 
+  /**
+   * A worker thread that is captured and restarted together with the program, under this name. Its program joins with
+   * `@ckpt/sdk/member`. Declared before start() it is started by it; later ones at once. A recorded member gets the
+   * workerData it was first started with.
+   * @throws TypeError; CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_UNSUPPORTED_VALUE for workerData that cannot be recorded
+   */
+  worker(name: string, program: URL | string, options: WorkerOptions = {}): MemberHandle {
+    assertWorkerArguments(name, program, options);
+    this.#life.assertNotEnded(`worker('${name}')`);
+    return this.#life.members.worker(name, program, options);
+  }
+
+  /** The handle of a member. @throws CheckpointError ERR_CKPT_MEMBER when there is none of that name */
+  member(name: string): MemberHandle {
+    const handle = this.#life.members.set.roster.get(name);
+    if (handle === undefined)
+      throw new CheckpointError(
+        'ERR_CKPT_MEMBER',
+        `member('${name}'): there is no member of that name; declare it with worker('${name}', …)`,
+        { member: name },
+      );
+    return handle;
+  }
+
+  /**
+   * This end of a channel to a member. Messages on their way are part of every image.
+   * @throws TypeError
+   */
+  channel<T = unknown>(name: string, peer: string): Channel<T> {
+    this.#life.assertNotEnded(`channel('${name}')`);
+    return this.#life.members.channel(name, peer) as Channel<T>; // what the peer sends is agreed between the two programs
+  }
+
+  /** Memory that every member can ask for by this name. @throws TypeError; CheckpointError ERR_CKPT_SCHEMA for another size, ERR_CKPT_PHASE */
+  shared(name: string, byteLength: number): SharedArrayBuffer {
+    this.#life.assertRegistering(`shared('${name}')`);
+    return this.#life.members.shared(name, byteLength);
+  }
+
+  /** Asked during start() for each member of the image that the program has not declared. */
+  onMember(answer: OnMember): void {
+    this.#life.assertRegistering('onMember()');
+    this.#life.members.onMember(answer);
+  }
+
   /** Runs before each capture, newest registration first. */
   atCheckpoint(handler: Handler): void {
     this.#life.assertRegistering('atCheckpoint()');
@@ -161,13 +214,15 @@ export class Checkpointer {
 
   /**
    * A place where the state is whole. Returns undefined when nothing is due; otherwise await what it returns.
+   * @param step where the program and its members count steps: all of them are captured at the same one
    * @throws CheckpointError ERR_CKPT_FENCED, ERR_CKPT_CLOSED, ERR_CKPT_PHASE before start, ERR_CKPT_REENTRANT, ERR_CKPT_CONCURRENT_SAFEPOINT
    */
-  safepoint(_step?: number): Promise<void> | undefined {
+  safepoint(step?: number): Promise<void> | undefined {
+    if (step !== undefined) this.#gate.passedStep = step;
     if (this.#shared[SHARED.ATTENTION] === 0) return undefined;
     // Nothing is due and the loop is to turn already: a caller that did not await gets the same turn again.
     if (this.#turn !== undefined && !this.#life.conductor.due) return this.#turn;
-    return this.#life.attention.calmed() ? undefined : this.#takeTurn();
+    return this.#life.attention.calmed() ? undefined : this.#takeTurn(step);
   }
 
   /** A safepoint inside a synchronous loop: a due checkpoint is taken before it returns. Handlers must be synchronous. */
@@ -179,20 +234,7 @@ export class Checkpointer {
 
   /** A safepoint that lasts while `work` is pending. After a restart `work` is done again. */
   async safe<T>(work: PromiseLike<T> | T): Promise<T> {
-    const pending = Promise.resolve(work);
-    // A refusal below is what the caller is told; the work's own failure must not end the program as unhandled beside it.
-    pending.catch(() => {});
-    this.#life.assertAtSafepoint('safe()');
-    const { gate } = this.#life.conductor;
-    gate.arrive(MAIN, callPlace(), 'safepoint');
-    this.#life.attention.alert();
-    try {
-      return await this.#life.keepAlive.during(pending);
-    } finally {
-      await gate.leave(MAIN, 'safepoint');
-      this.#life.attention.calm();
-      this.#life.assertNotFenced();
-    }
+    return await safely(this.#life, MAIN, callPlace(), work);
   }
 
   /**
@@ -220,18 +262,18 @@ export class Checkpointer {
     return this.close();
   }
 
-  #takeTurn(): Promise<void> {
-    const turn = this.#standAndTurn(callPlace()).finally(() => {
+  #takeTurn(step: number | undefined): Promise<void> {
+    const turn = this.#standAndTurn(callPlace(), step).finally(() => {
       if (this.#turn === turn) this.#turn = undefined;
     });
     this.#turn = turn;
     return turn;
   }
 
-  async #standAndTurn(place: Place): Promise<void> {
+  async #standAndTurn(place: Place, step: number | undefined): Promise<void> {
     this.#life.assertAtSafepoint('safepoint()');
     const { gate } = this.#life.conductor;
-    gate.arrive(MAIN, place, 'safepoint');
+    gate.arrive(MAIN, place, 'safepoint', step);
     try {
       await new Promise<void>((resolve) => setImmediate(resolve));
     } finally {

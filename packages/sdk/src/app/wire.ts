@@ -31,8 +31,10 @@ import { begin } from './begin.js';
 import { Events } from './events.js';
 import { Life } from './life.js';
 import { locator, makeTip, recordedFiles } from './lineage-facts.js';
+import type { Members } from './members.js';
 import { MAIN, type Opened } from './opened.js';
 import { endWithPlan, endWithRefusal, planStart } from './plan-start.js';
+import { makeMembers } from './wire-members.js';
 
 /** The rooms of one incarnation, before they know each other. */
 interface Rooms {
@@ -46,6 +48,7 @@ interface Rooms {
   readonly background: HelperThread;
   readonly tip: LineageTip;
   readonly carried: CarriedSections | undefined;
+  readonly members: Members;
 }
 
 /** A life, and the plan of its start. */
@@ -98,6 +101,8 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     assertNewest: () => incarnation.assertNewest().catch((error: unknown) => endIfFenced(error, conductor())),
     assertNewestSync: () => background.assertNewestSync(clock),
   });
+  const keepAlive = new KeepAlive(clock);
+  const members = makeMembers(opened, { background, keepAlive, conductor, life });
   const records = recordedFiles(selection);
   const files: FileTable = new FileTable(MAIN, declarable(records), {
     clock,
@@ -114,11 +119,12 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     background,
     files,
     untracked: makeUntracked(opened, records, files),
-    keepAlive: new KeepAlive(clock),
+    keepAlive,
     handlers: new Handlers(clock, resolved.handlerTimeoutMs),
     registry: makeRegistry(opened),
     carried: makeCarried(opened),
-    tip: makeTip(opened, runClock),
+    tip: makeTip(opened, runClock, () => members.set.records()),
+    members,
   };
 }
 
@@ -158,7 +164,7 @@ function makeUntracked(opened: Opened, records: readonly TrackedFileRecord[], ta
 }
 
 function conductorParts({ resolved, ports, classes }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
-  const { events, background, registry, files, untracked, carried } = rooms;
+  const { events, background, registry, files, untracked, carried, members } = rooms;
   const staging = new Staging();
   const raise = (): void => {
     Atomics.store(background.shared, SHARED.ATTENTION, 1);
@@ -166,6 +172,7 @@ function conductorParts({ resolved, ports, classes }: Opened, rooms: Rooms, life
   return {
     ...rooms,
     clock: ports.clock,
+    members: members.set,
     waitingMs: resolved.quiesceTimeoutMs,
     events: {
       requested: (facts) => events.emit('requested', facts),
@@ -176,17 +183,29 @@ function conductorParts({ resolved, ports, classes }: Opened, rooms: Rooms, life
       failed: (facts) => {
         if (facts.error.code !== 'ERR_CKPT_ABORTED') resolved.logger.error(`ckpt: ${facts.error.message} (${facts.error.code})`);
         registry.failed(facts.error);
+        members.set.notCommitted(facts.error);
         events.emit('failed', facts);
       },
     },
-    prepare: () => files.settled(),
-    capture: () => captureMember(MAIN, registry.list(), { staging, classes, carried, files: () => untracked.capture(files.capture()) }),
+    prepare: ({ reason, name }) => both(files.settled(), members.set.prepare(reason, name)),
+    capture: () =>
+      members.merge(
+        captureMember(MAIN, [...registry.list(), ...members.providers()], {
+          staging,
+          classes,
+          carried,
+          files: () => untracked.capture(files.capture()),
+          foreign: [],
+        }),
+      ),
     acknowledged: (captured) => {
       registry.committed();
+      members.set.committed();
       files.committed(captured.files);
     },
     recycle: () => {
       staging.reset();
+      members.set.recycle();
       files.release();
     },
     persist: (job, done) => background.persist(job, done),
@@ -198,11 +217,17 @@ function conductorParts({ resolved, ports, classes }: Opened, rooms: Rooms, life
       process.exit(code);
     },
     attention: raise,
-    ended: () => {
+    ended: (why) => {
+      members.end(why);
       life().ended();
       raise();
     },
   };
+}
+
+function both(one: Promise<void> | undefined, other: Promise<void> | undefined): Promise<void> | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return Promise.all([one, other]).then(() => undefined);
 }
 
 /** Whoever finds out first that this life is fenced ends it, so that its safepoints throw too. */

@@ -17,12 +17,19 @@ import { GraphWalk } from './graph-walk.js';
 import { packMsgpack, packsBytes } from './msgpack.js';
 import { MAX_SECTION_BYTES, TREE_1 } from './tags.js';
 
+const NONE: ReadonlySet<ArrayBufferLike> = new Set();
+
 /**
  * @param roots the value of each provider of one member
+ * @param foreign memory that is captured elsewhere: values that hold it are refused
  * @throws CheckpointError ERR_CKPT_UNSUPPORTED_VALUE with `provider` and `path`; ERR_CKPT_MEMORY
  */
-export function encodeMember(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry = NO_CLASSES): EncodedMember {
-  const walk = new GraphWalk(roots, classes);
+export function encodeMember(
+  roots: ReadonlyMap<string, unknown>,
+  classes: ClassRegistry = NO_CLASSES,
+  foreign: ReadonlySet<ArrayBufferLike> = NONE,
+): EncodedMember {
+  const walk = new GraphWalk(roots, classes, foreign);
   return inMemory('', () => {
     for (const [name, value] of roots) inMemory(name, () => walk.section(name, value));
     assertPacksBytes([...roots.keys()]);
@@ -43,7 +50,7 @@ export function encodeMember(roots: ReadonlyMap<string, unknown>, classes: Class
  */
 export function assertEncodable(name: string, value: unknown, classes: ClassRegistry = NO_CLASSES): void {
   inMemory(name, () => {
-    const walk = new GraphWalk(new Map([[name, value]]), classes);
+    const walk = new GraphWalk(new Map([[name, value]]), classes, NONE);
     walk.wire(walk.section(name, value));
   });
 }

@@ -56,7 +56,7 @@ export interface DecodedSection {
 }
 
 /* Functions of this room (codec.ts):
- *   encodeMember(roots: ReadonlyMap<string, unknown>, classes?: ClassRegistry): EncodedMember
+ *   encodeMember(roots: ReadonlyMap<string, unknown>, classes?: ClassRegistry, foreign?: ReadonlySet<ArrayBufferLike>): EncodedMember
  *       one root a provider; ERR_CKPT_UNSUPPORTED_VALUE with `provider` and `path`, ERR_CKPT_MEMORY
  *   assertEncodable(name: string, value: unknown, classes?: ClassRegistry): void
  *       throws as encodeMember would for that provider alone

@@ -31,9 +31,10 @@ export class GraphWalk {
   #foreign = new Map<object, number>();
   readonly #encoded = new Map<object, unknown>();
 
-  constructor(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry) {
+  /** @param foreign memory that is captured elsewhere */
+  constructor(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry, foreign: ReadonlySet<ArrayBufferLike>) {
     this.#roots = roots;
-    this.memory = new GraphMemory((memory) => this.#known.has(memory));
+    this.memory = new GraphMemory((memory) => this.#known.has(memory), foreign);
     this.#scanner = new Scanner(classes, this.memory, this.#encoded);
   }
 

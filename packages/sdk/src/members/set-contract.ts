@@ -1,0 +1,29 @@
+/**
+ * What a set needs of the rooms around it, and what it answers them.
+ *
+ * Invariants
+ * 1. Nobody guesses how far a round is: the set says it.
+ */
+import type { CheckpointError } from '../base/errors.js';
+import type { ChannelTable } from './channel-table.js';
+import type { Participant } from './participant.js';
+import type { Welcome } from './protocol.js';
+
+export type OnMemberError = 'cancel' | 'exclude';
+
+export interface MemberSetParts {
+  readonly onMemberError: OnMemberError;
+  /** The program's own ends of channels. */
+  readonly channels: () => ChannelTable;
+  /** What a member is told when it joins. */
+  readonly welcome: (name: string) => Omit<Welcome, 'type' | 'port' | 'attention' | 'name'>;
+  /** Somebody came to stand, or left the set: a checkpoint may go on. */
+  readonly advanced: () => void;
+  /** The checkpoint under way cannot succeed. */
+  readonly failed: (error: CheckpointError) => void;
+  readonly launched: (participant: Participant) => void;
+  readonly log: (message: string) => void;
+}
+
+/** How far a round has come: what the conductor does next. */
+export type Progress = 'waiting' | 'program-runs-on' | 'stopping' | 'stopped';
