@@ -14,6 +14,7 @@ const imported = {
 const started = {
   cli: 'src/cli/main.ts',
   'helper-thread': 'src/helper-thread.ts',
+  'member-link': 'src/member-link.ts',
 };
 
 const options: Options = {

@@ -15,6 +15,7 @@ export type { OpenFilesMode } from './files/audit.js';
 export type { FileFlags, FileOptions, FilePlan, FilePolicy, PutBack, Verification } from './files/contract.js';
 export type { FileRule, RulePolicy } from './files/rules.js';
 export type { TrackedFile } from './files/tracked-file.js';
+export type { ForkOptions } from './members/carrier.js';
 export type { Channel } from './members/channel.js';
 export type { MemberHandle } from './members/participant.js';
 export type { OnMemberError } from './members/set-contract.js';

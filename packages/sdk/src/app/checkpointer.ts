@@ -15,6 +15,7 @@ import { SHARED } from '../checkpoint/thread-protocol.js';
 import type { ClassOptions } from '../codec/classes.js';
 import type { FileOptions } from '../files/contract.js';
 import type { TrackedFile } from '../files/tracked-file.js';
+import type { ForkOptions } from '../members/carrier.js';
 import type { Channel } from '../members/channel.js';
 import type { MemberHandle } from '../members/participant.js';
 import type { StartPlan } from '../restart/plan.js';
@@ -22,7 +23,7 @@ import type { Collection, CollectionKey } from '../state/collection.js';
 import type { ProvideOptions, StateOptions } from '../state/provider.js';
 import type { SeededRandom } from '../state/random.js';
 import type { WasmMemory, WasmOptions } from '../state/wasm.js';
-import { assertCheckpointArguments, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
+import { assertCheckpointArguments, assertForkArguments, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
 import type { EventName, Listener, StartResult } from './events.js';
 import type { Life } from './life.js';
 import type { OnMember, WorkerOptions } from './members.js';
@@ -132,13 +133,26 @@ export class Checkpointer {
     return this.#life.members.worker(name, program, options);
   }
 
+  /**
+   * A forked process that is captured and restarted together with the program, under this name. Its program joins with
+   * `@ckpt/sdk/member`. It ends when this program ends, however that happens. A recorded member gets the arguments it was
+   * first started with.
+   * @param program a file URL, or a path as for child_process.fork()
+   * @throws TypeError; CheckpointError ERR_CKPT_EXISTS
+   */
+  fork(name: string, program: URL | string, args: readonly string[] = [], options: ForkOptions = {}): MemberHandle {
+    assertForkArguments(name, program, args, options);
+    this.#life.assertNotEnded(`fork('${name}')`);
+    return this.#life.members.fork(name, program, args, options);
+  }
+
   /** The handle of a member. @throws CheckpointError ERR_CKPT_MEMBER when there is none of that name */
   member(name: string): MemberHandle {
     const handle = this.#life.members.set.roster.get(name);
     if (handle === undefined)
       throw new CheckpointError(
         'ERR_CKPT_MEMBER',
-        `member('${name}'): there is no member of that name; declare it with worker('${name}', …)`,
+        `member('${name}'): there is no member of that name; declare it with worker('${name}', …) or fork('${name}', …)`,
         { member: name },
       );
     return handle;

@@ -1,5 +1,5 @@
 /**
- * The checkpointer of a worker member: what its program holds. The set's side is in the program (members/set.ts).
+ * The checkpointer of a member: what its program holds. The set's side is in the program (members/set.ts).
  *
  * Invariants
  * 1. `safepoint()` and `safepointSync()` with nothing due are one load, one comparison and one store.
@@ -146,7 +146,7 @@ export class MemberCheckpointer {
 export function notJoined(): CheckpointError {
   return new CheckpointError(
     'ERR_CKPT_MEMBER',
-    "joinCheckpointer(): this thread was not started by worker(name, program) of a checkpointer; in the program itself use openCheckpointer() of '@ckpt/sdk'",
+    "joinCheckpointer(): this thread or process was not started by worker(name, program) or fork(name, program) of a checkpointer; in the program itself use openCheckpointer() of '@ckpt/sdk'",
     { phase: 'open' },
   );
 }

@@ -1,5 +1,5 @@
 /**
- * The life of a worker member inside its thread: registering → starting → running → finished.
+ * The life of a member inside its thread or process: registering → starting → running → finished.
  *
  * Invariants
  * 1. Registration belongs to `registering`, safepoints to `running`; every other order is ERR_CKPT_PHASE.
@@ -115,10 +115,11 @@ export class MemberLife {
   sharedMemory(name: string, byteLength: number | undefined): SharedArrayBuffer {
     const memory = this.#memories.get(name);
     if (memory !== undefined && (byteLength === undefined || memory.byteLength === byteLength)) return memory;
-    const found = memory === undefined ? 'the program has made none of that name' : `it has ${memory.byteLength} bytes`;
+    const none = this.#welcome.kind === 'process' ? 'a forked process shares no memory' : 'the program has made none of that name';
+    const found = memory === undefined ? none : `it has ${memory.byteLength} bytes`;
     throw new CheckpointError(
       'ERR_CKPT_MEMBER',
-      `shared('${name}') in member '${this.name}': ${found}; call shared('${name}', bytes) in the program, before its start()`,
+      `shared('${name}') in member '${this.name}': ${found}; call shared('${name}', bytes) in the program, before its start(), and ask for it in its threads`,
       { member: this.name, phase: 'register' },
     );
   }

@@ -4,10 +4,11 @@
  * Invariants
  * 1. Each recorded member is declared by the program or answered for by onMember before anything has changed; otherwise
  *    the start is refused.
- * 2. A recorded member is started with its recorded workerData, whatever the program declares.
+ * 2. A recorded member is started with its recorded workerData or arguments, whatever the program declares.
  * 3. Shared memory is one section of the program, captured once, after everybody has stopped.
  * 4. What the image records and the program has not asked for yet is carried into every image.
  */
+import { pathToFileURL } from 'node:url';
 import { within } from '../base/deadline.js';
 import { CheckpointError, isCheckpointError } from '../base/errors.js';
 import type { Clock } from '../base/ports.js';
@@ -16,6 +17,7 @@ import type { ClassRegistry } from '../codec/classes.js';
 import { decodeSection } from '../codec/codec.js';
 import type { ImageContents, ImageRef } from '../image/contract.js';
 import { buffersOf } from '../image/section-buffers.js';
+import type { ForkOptions } from '../members/carrier.js';
 import type { Channel, ChannelHooks } from '../members/channel.js';
 import { ChannelTable } from '../members/channel-table.js';
 import { CHANNELS_SECTION } from '../members/encoded-section.js';
@@ -34,8 +36,12 @@ import type { RestoredSection } from '../state/registry.js';
 /** What the image tells of a member that the program has not declared. */
 export interface RecordedMember {
   readonly name: string;
+  readonly kind: 'worker' | 'process';
   readonly finished: boolean;
+  /** Of a worker; undefined of a process. */
   readonly workerData: unknown;
+  /** Of a process; empty of a worker. */
+  readonly args: readonly string[];
 }
 
 /** Where the program of a member lies. */
@@ -59,7 +65,8 @@ export interface MembersParts {
   readonly contents: ImageContents | undefined;
   readonly sections: ReadonlyMap<string, RestoredSection>;
   readonly hooks: ChannelHooks;
-  readonly set: Pick<MemberSetParts, 'advanced' | 'failed' | 'launched' | 'log'>;
+  readonly signals: readonly string[];
+  readonly set: Pick<MemberSetParts, 'advanced' | 'failed' | 'forked' | 'launched' | 'log'>;
   readonly blame: (why: string) => Promise<void>;
 }
 
@@ -89,16 +96,24 @@ export class Members {
         incarnation: parts.incarnation,
         handlerTimeoutMs: parts.handlerTimeoutMs,
         allowUnclaimed: parts.allowUnclaimed,
+        signals: parts.signals,
       }),
     });
   }
 
   worker(name: string, program: MemberProgram, options: WorkerOptions): MemberHandle {
     const url = program instanceof URL ? program : new URL(program);
-    const recorded = this.#recordedData(name);
+    const recorded = this.#recordedData(name, 'worker');
     const data = recorded === undefined ? options.workerData : recorded.value;
     this.#workerData.add(name, data);
-    return this.set.declare(name, { url, workerData: data });
+    return this.set.declare(name, { kind: 'worker', url, workerData: data });
+  }
+
+  fork(name: string, program: MemberProgram, args: readonly string[], options: ForkOptions): MemberHandle {
+    const url = program instanceof URL ? program : addressOf(program);
+    const given = this.#recordedArgs(name) ?? args;
+    this.#workerData.add(name, given);
+    return this.set.declare(name, { kind: 'process', url, args: given, options });
   }
 
   channel(name: string, peer: string): Channel {
@@ -125,10 +140,18 @@ export class Members {
     for (const record of this.#parts.contents?.manifest.members ?? []) {
       if (record.kind === 'program' || declared.has(record.name)) continue;
       const { name } = record;
-      const asked: RecordedMember = { name, finished: record['finished'] === true, workerData: this.#recordedData(name)?.value };
+      const { kind } = record;
+      const asked: RecordedMember = {
+        name,
+        kind,
+        finished: record['finished'] === true,
+        workerData: this.#recordedData(name, 'worker')?.value,
+        args: this.#recordedArgs(name) ?? [],
+      };
       const program = this.#answers.map((answer) => answer(asked)).find((answer) => answer !== undefined);
       if (program === undefined) throw this.#unclaimed(name);
-      this.worker(name, program, {});
+      if (kind === 'worker') this.worker(name, program, {});
+      else this.fork(name, program, asked.args, {});
     }
   }
 
@@ -174,8 +197,15 @@ export class Members {
     this.set.end(why);
   }
 
-  #recordedData(name: string): { readonly value: unknown } | undefined {
+  #recordedArgs(name: string): readonly string[] | undefined {
+    const args = this.#recordedData(name, 'process')?.value;
+    return Array.isArray(args) ? args.map(String) : undefined;
+  }
+
+  /** What a member of that kind was first started with. */
+  #recordedData(name: string, kind: 'worker' | 'process'): { readonly value: unknown } | undefined {
     const { contents } = this.#parts;
+    if (contents?.manifest.members.find((member) => member.name === name)?.kind !== kind) return undefined;
     const index = contents?.manifest.sections.findIndex((section) => section.member === name && section.kind === 'worker-data') ?? -1;
     const [record, bytes] = [contents?.manifest.sections[index], contents?.sections[index]];
     if (contents === undefined || record === undefined || bytes === undefined) return undefined;
@@ -200,7 +230,7 @@ export class Members {
     const image: Partial<Pick<ImageRef, 'id'>> = this.#parts.contents?.manifest.image ?? {};
     return new CheckpointError(
       'ERR_CKPT_UNCLAIMED',
-      `start(): image ${image.id ?? ''} holds the member '${name}', which the program does not declare; call worker('${name}', …) before start(), ` +
+      `start(): image ${image.id ?? ''} holds the member '${name}', which the program does not declare; call worker('${name}', …) or fork('${name}', …) before start(), ` +
         'answer for it with onMember(), name another image, or begin anew with CKPT_RESTART=never. Nothing has changed',
       { member: name, phase: 'plan', ...(image.id === undefined ? {} : { image: image.id }) },
     );
@@ -215,4 +245,9 @@ export class Members {
       { phase: 'apply', ...(missing[0] === undefined ? {} : { member: missing[0] }) },
     );
   }
+}
+
+/** A path is one of the working directory, as for child_process.fork(). */
+function addressOf(program: string): URL {
+  return URL.canParse(program) ? new URL(program) : pathToFileURL(program);
 }

@@ -31,6 +31,7 @@ export function makeMembers(opened: Opened, { background, keepAlive, conductor, 
     incarnation: incarnation.epoch,
     contents: selection.kind === 'image' ? selection.contents : undefined,
     sections: selection.kind === 'image' ? selection.sections : new Map(),
+    signals: Object.keys(resolved.signals),
     hooks: {
       assertOpen: (call) => life().assertNotEnded(call),
       whenGoingOn: (take) => conductor().gate.whenGoingOn(MAIN, take),
@@ -41,6 +42,7 @@ export function makeMembers(opened: Opened, { background, keepAlive, conductor, 
     },
     set: {
       advanced: () => conductor().advance(),
+      forked: (pid) => incarnation.child(pid),
       failed: (error) => conductor().cancel(error),
       launched: ({ memory }) => {
         background.tick(memory);

@@ -118,7 +118,7 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     runClock,
     background,
     files,
-    untracked: makeUntracked(opened, records, files),
+    untracked: makeUntracked(opened, records, files, () => members.set.roster.all().flatMap(({ descriptors }) => descriptors)),
     keepAlive,
     handlers: new Handlers(clock, resolved.handlerTimeoutMs),
     registry: makeRegistry(opened),
@@ -148,7 +148,12 @@ function makeCarried({ selection, resolved }: Opened): CarriedSections | undefin
   return new CarriedSections(selection.contents, MAIN, ({ kind }) => kind !== CONTENT_KIND);
 }
 
-function makeUntracked(opened: Opened, records: readonly TrackedFileRecord[], table: FileTable): UntrackedFiles {
+function makeUntracked(
+  opened: Opened,
+  records: readonly TrackedFileRecord[],
+  table: FileTable,
+  channels: () => readonly number[],
+): UntrackedFiles {
   const { resolved, warn } = opened;
   const { files: rules, stdio, openFiles } = resolved;
   return new UntrackedFiles({
@@ -159,6 +164,7 @@ function makeUntracked(opened: Opened, records: readonly TrackedFileRecord[], ta
     records,
     locate: locator(opened),
     declared: () => table.declarations,
+    channels,
     warn,
   });
 }

@@ -231,8 +231,13 @@ export class MemberAgent {
   }
 
   #prepareSync(round: MemberRound, message: Extract<ToMember, { type: 'prepare' }>): void {
-    const { channels, handlersSync, shared } = this.#parts;
-    while (!channels().drain(message.expect)) Atomics.wait(shared, MEMBER_SHARED.MESSAGES, Atomics.load(shared, MEMBER_SHARED.MESSAGES), 1);
+    const { channels, handlersSync, shared, port } = this.#parts;
+    while (!channels().drain(message.expect)) {
+      Atomics.wait(shared, MEMBER_SHARED.MESSAGES, Atomics.load(shared, MEMBER_SHARED.MESSAGES), 1);
+      // A channel may be connected only now.
+      const next = receiveMessageOnPort(port);
+      if (next !== undefined) this.#take(next.message as ToMember); // only the program holds the other end
+    }
     Object.assign(round, { reason: message.reason, name: message.name, prepared: true });
     handlersSync('atCheckpoint', message.reason, message.name);
     this.post({ type: 'prepared', round: message.round });

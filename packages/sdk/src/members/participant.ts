@@ -1,23 +1,23 @@
 /**
- * One worker member as the program sees it: its thread, its stage, and where it stands in the present round.
+ * One member as the program sees it: its thread or process, its stage, and where it stands in the present round.
  *
  *   declared → launched → started → running → finished | left | dead
  *
  * Invariants
  * 1. `finished` keeps the last capture: it goes into every later image. `left` means exit code 0 without finish().
  * 2. A dead member stays in the set, so that no image is written without it, until it is replaced or dismissed.
- * 3. Control messages never keep the program alive; a running thread does.
+ * 3. Control messages never keep the program alive; a running thread or process does.
  */
-import { MessageChannel, type MessagePort, receiveMessageOnPort, setEnvironmentData, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { unpackError } from '../base/error-transfer.js';
-import { CheckpointError, messageOf } from '../base/errors.js';
+import { CheckpointError } from '../base/errors.js';
+import { type Carrier, type CarrierEvents, type Greeting, launch, type MemberEntry } from './carrier.js';
 import type { ChannelMessage, ChannelRecord } from './channel.js';
 import { channelKey } from './channel-table.js';
 import {
   type CapturedMember,
   type Counts,
   type FromMember,
-  MEMBER_MARK,
   MEMBER_SHARED,
   memberMemory,
   NO_STEP,
@@ -25,22 +25,18 @@ import {
   slotsOf,
   stepOf,
   type ToMember,
-  type Welcome,
 } from './protocol.js';
 
 export type Stage = 'declared' | 'launched' | 'started' | 'running' | 'finished' | 'left' | 'dead';
 
-export interface MemberEntry {
-  readonly url: URL;
-  readonly workerData: unknown;
-}
-
 /** What a program holds of a member. */
 export interface MemberHandle {
   readonly name: string;
+  /** Of a forked process; undefined for a thread, and before start(). */
+  readonly pid: number | undefined;
   /** Resolves when the member has called finish(), or has ended with exit code 0; rejects with ERR_CKPT_MEMBER when it died. */
   readonly done: Promise<void>;
-  /** Ends the thread. The member has left the set: later images are written without it. */
+  /** Ends the thread or process at once. The member has left the set: later images are written without it. */
   terminate(): Promise<void>;
 }
 
@@ -58,6 +54,7 @@ export interface Arrival {
 export interface ParticipantEvents {
   readonly message: (participant: Participant, message: FromMember) => void;
   readonly ended: (participant: Participant) => void;
+  readonly forked: CarrierEvents['forked'];
 }
 
 export class Participant implements MemberHandle {
@@ -75,7 +72,7 @@ export class Participant implements MemberHandle {
   readonly memory: SharedArrayBuffer = memberMemory();
   readonly #shared: Int32Array = slotsOf(this.memory);
   readonly #step: Float64Array = stepOf(this.memory);
-  #worker: Worker | undefined;
+  #carrier: Carrier | undefined;
   #port: MessagePort | undefined;
   readonly #settle: Settle;
 
@@ -91,6 +88,14 @@ export class Participant implements MemberHandle {
     this.done.catch(() => {}); // the set tells of it in any case
   }
 
+  get pid(): number | undefined {
+    return this.#carrier?.pid;
+  }
+
+  get descriptors(): readonly number[] {
+    return this.#carrier?.descriptors() ?? [];
+  }
+
   /** The step of its last safepoint, which it has not stopped at unless it has arrived. */
   get passedStep(): number {
     return this.#step[0] ?? NO_STEP;
@@ -101,22 +106,24 @@ export class Participant implements MemberHandle {
     return this.stage === 'launched' || this.stage === 'started' || this.stage === 'running';
   }
 
-  launch(welcome: Omit<Welcome, 'type' | 'port' | 'attention' | 'name'>): void {
+  launch(greeting: Greeting): void {
     const { port1, port2 } = new MessageChannel();
     this.stage = 'launched';
     this.#port = port1;
     port1.on('message', (message: FromMember) => this.#take(message));
     port1.unref();
-    setEnvironmentData(MEMBER_MARK, this.name);
-    try {
-      this.#worker = new Worker(this.entry.url, { workerData: this.entry.workerData, name: this.name });
-    } finally {
-      setEnvironmentData(MEMBER_MARK, undefined);
-    }
-    const message: Welcome = { ...welcome, type: 'welcome', name: this.name, port: port2, attention: this.memory };
-    this.#worker.postMessage(message, [port2, ...restored(welcome)]);
-    this.#worker.on('error', (error) => this.#died(messageOf(error), error));
-    this.#worker.on('exit', (code) => this.#exited(code));
+    this.#carrier = launch({
+      name: this.name,
+      entry: this.entry,
+      port: port2,
+      memory: this.memory,
+      greeting,
+      events: {
+        failed: (why, cause) => this.#died(why, cause),
+        exited: (why) => this.#exited(why),
+        forked: this.#events.forked,
+      },
+    });
   }
 
   post(message: ToMember, transfer: readonly MessagePort[] = []): void {
@@ -151,7 +158,7 @@ export class Participant implements MemberHandle {
     if (this.stage === 'dead')
       this.stage = 'left'; // dismissed
     else if (this.stage !== 'finished') this.#end('left');
-    await this.#worker?.terminate();
+    await this.#carrier?.terminate();
   }
 
   /** What it was last known to do, for the report on why nothing happens. */
@@ -167,7 +174,7 @@ export class Participant implements MemberHandle {
     if (message.type === 'failed-start') {
       const error = unpackError(message.error);
       this.#died(error.message, error);
-      void this.#worker?.terminate();
+      void this.#carrier?.terminate();
       return;
     }
     if (message.type === 'finished') {
@@ -182,17 +189,17 @@ export class Participant implements MemberHandle {
     if (this.stage === 'left' || this.stage === 'dead' || this.stage === 'finished') return;
     this.failure = new CheckpointError(
       'ERR_CKPT_MEMBER',
-      `member '${this.name}' ended without finish(): ${why}; declare it anew with worker('${this.name}', …), or dismiss it with terminate(), to go on with checkpoints`,
+      `member '${this.name}' ended without finish(): ${why}; declare it anew, or dismiss it with terminate(), to go on with checkpoints`,
       { member: this.name, cause },
     );
     this.#end('dead', this.failure);
   }
 
-  #exited(code: number): void {
+  #exited(why: string | undefined): void {
     // What it posted last may not have been read yet.
     for (let next = this.#next(); next !== undefined; next = this.#next()) this.#take(next.message as FromMember); // only the member holds the other end
-    if (code === 0 && this.live) this.#end('left');
-    else if (code !== 0) this.#died(`its thread exited with code ${code}`, undefined);
+    if (why !== undefined) this.#died(why, undefined);
+    else if (this.live) this.#end('left');
     this.#port?.close();
   }
 
@@ -207,11 +214,4 @@ export class Participant implements MemberHandle {
     else this.#settle.reject(error);
     this.#events.ended(this);
   }
-}
-
-/** Restored memory is handed over, not copied. */
-function restored({ source }: Pick<Welcome, 'source'>): ArrayBuffer[] {
-  if (source === undefined) return [];
-  const buffers = [...source.part.buffers, ...source.part.sections.map(({ buffer }) => buffer)];
-  return [...new Set(buffers.filter((buffer) => buffer instanceof ArrayBuffer))];
 }

@@ -23,6 +23,8 @@ export const MEMBER_SHARED = {
   MESSAGES: 1,
   /** How many calls of receive() wait, for reports. */
   RECEIVING: 2,
+  /** In a forked member: 1 once it ends, 2 once the program has everything that it has sent. */
+  LEAVING: 3,
   LENGTH: 4,
 } as const;
 
@@ -49,6 +51,11 @@ export function slotsOf(memory: SharedArrayBuffer): Int32Array {
 /** By environment data of this name a thread knows that its first message comes from ckpt. */
 export const MEMBER_MARK = 'ckpt:member';
 
+/** By this variable a process knows that it was forked as a member, under which name. */
+export const MEMBER_VARIABLE = 'CKPT_MEMBER';
+/** Descriptor of the stream to the program in a forked member. */
+export const LINK_FD = 4;
+
 /** The member whose image sections hold the shared memory, and that every peer knows: the program itself. */
 export const PROGRAM = 'main';
 
@@ -71,6 +78,7 @@ export interface HandedState {
 export interface Welcome {
   readonly type: 'welcome';
   readonly name: string;
+  readonly kind: 'worker' | 'process';
   readonly port: MessagePort;
   readonly attention: SharedArrayBuffer;
   readonly shared: readonly (readonly [name: string, memory: SharedArrayBuffer])[];
@@ -78,6 +86,8 @@ export interface Welcome {
   readonly source: HandedState | undefined;
   readonly image: string | undefined;
   readonly incarnation: number;
+  /** Signals that the program handles: a forked member, which gets them too in a group, leaves them to it. */
+  readonly signals: readonly string[];
   readonly handlerTimeoutMs: number;
   /** What becomes of sections of the member that none of its providers claims. */
   readonly allowUnclaimed: Unclaimed;

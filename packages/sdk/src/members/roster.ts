@@ -6,7 +6,8 @@
  * 2. Members declared before start() are started by it, later ones at once.
  */
 import { CheckpointError } from '../base/errors.js';
-import { type MemberEntry, Participant, type ParticipantEvents } from './participant.js';
+import type { MemberEntry } from './carrier.js';
+import { Participant, type ParticipantEvents } from './participant.js';
 
 export class Roster {
   readonly #members = new Map<string, Participant>();
@@ -41,7 +42,7 @@ export class Roster {
   declare(name: string, entry: MemberEntry): Participant {
     const other = this.#members.get(name);
     if (other !== undefined && other.stage !== 'dead' && other.stage !== 'left') {
-      const message = `worker('${name}'): a member of that name is ${other.stage}; give one of them another name`;
+      const message = `${entry.kind === 'worker' ? 'worker' : 'fork'}('${name}'): a member of that name is ${other.stage}; give one of them another name`;
       throw new CheckpointError('ERR_CKPT_EXISTS', message, { member: name, phase: 'register' });
     }
     const participant = new Participant(name, entry, this.#events);

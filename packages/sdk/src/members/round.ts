@@ -122,6 +122,6 @@ export function recordsOf(round: Round | undefined, members: readonly Participan
   return members.flatMap(({ name, stage, entry, arrival }): MemberRecord[] => {
     if (stage !== 'finished' && round?.taken.has(name) !== true) return [];
     const step = arrival?.step === undefined ? {} : { step: arrival.step };
-    return [{ name, kind: 'worker', entry: entry.url.href, finished: stage === 'finished', ...step }];
+    return [{ name, kind: entry.kind, entry: entry.url.href, finished: stage === 'finished', ...step }];
   });
 }

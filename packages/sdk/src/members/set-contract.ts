@@ -5,9 +5,9 @@
  * 1. Nobody guesses how far a round is: the set says it.
  */
 import type { CheckpointError } from '../base/errors.js';
+import type { CarrierEvents, Greeting } from './carrier.js';
 import type { ChannelTable } from './channel-table.js';
 import type { Participant } from './participant.js';
-import type { Welcome } from './protocol.js';
 
 export type OnMemberError = 'cancel' | 'exclude';
 
@@ -16,7 +16,8 @@ export interface MemberSetParts {
   /** The program's own ends of channels. */
   readonly channels: () => ChannelTable;
   /** What a member is told when it joins. */
-  readonly welcome: (name: string) => Omit<Welcome, 'type' | 'port' | 'attention' | 'name'>;
+  readonly welcome: (name: string) => Greeting;
+  readonly forked: CarrierEvents['forked'];
   /** Somebody came to stand, or left the set: a checkpoint may go on. */
   readonly advanced: () => void;
   /** The checkpoint under way cannot succeed. */

@@ -13,9 +13,10 @@
  */
 import { packError, unpackError } from '../base/error-transfer.js';
 import type { CheckpointError } from '../base/errors.js';
+import type { MemberEntry } from './carrier.js';
 import { channelKey } from './channel-table.js';
 import { Connections } from './connections.js';
-import type { MemberEntry, MemberHandle, Participant } from './participant.js';
+import type { MemberHandle, Participant } from './participant.js';
 import { type CapturedMember, type EndOfSet, type FromMember, PROGRAM } from './protocol.js';
 import { Roster } from './roster.js';
 import {
@@ -47,7 +48,7 @@ export class MemberSet {
   constructor(parts: MemberSetParts) {
     this.#parts = parts;
     this.roster = new Roster(
-      { message: (from, message) => this.#take(from, message), ended: (who) => this.#memberEnded(who) },
+      { message: (from, message) => this.#take(from, message), ended: (who) => this.#memberEnded(who), forked: parts.forked },
       (participant) => this.#launch(participant),
     );
     this.connections = new Connections((member, key, port) => {
