@@ -257,6 +257,71 @@ process.exit();
     expect(said).toMatchObject({ first: { code: 'ERR_CKPT_HANDLER' }, second: { code: 'ok' } });
   });
 
+  it('F45: one that hangs in its capture function is named, and everybody goes on; with exclude, images go on without it', async () => {
+    const lab = laboratory({
+      'w.mjs': `${JOIN}
+let hang = workerData;
+ckpt.provide('p', { capture: () => { while (hang) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000); return 1; }, restore() {} });
+await ckpt.start();
+for (;;) await ckpt.safepoint();
+`,
+    });
+    const program = (onMemberError: string): string => `
+const ckpt = await open({ dir: 'store-${onMemberError}', handlerTimeout: '2s', onMemberError: '${onMemberError}', quiesceTimeout: 150 });
+const [fine, hang] = [false, true].map((hangs) => ckpt.worker(hangs ? 'hang' : 'fine', new URL('./w.mjs', import.meta.url), { workerData: hangs }));
+await ckpt.start();
+for (const word of ['first', 'second']) {
+  const outcome = await ckpt.checkpoint().catch((error) => error);
+  say(word, { code: outcome.code, member: outcome.member, images: fs.existsSync('store-${onMemberError}/images') && fs.readdirSync('store-${onMemberError}/images').length });
+}
+await hang.terminate();
+say('third', { code: await codeOf(() => ckpt.checkpoint()) });
+process.exit();
+`;
+    const [cancelled, excluded] = await Promise.all([lab.run(program('cancel')), lab.run(program('exclude'))]);
+    expect(cancelled).toMatchObject({
+      first: { code: 'ERR_CKPT_TIMEOUT', member: 'hang', images: 0 },
+      second: { code: 'ERR_CKPT_TIMEOUT', images: 0 },
+    });
+    expect(excluded).toMatchObject({ first: { images: 1 }, second: { images: 2 } });
+    expect(cancelled['third']).toMatchObject({ code: 'ok' });
+    expect(excluded['third']).toMatchObject({ code: 'ok' });
+    const members = await lab.run(`
+const { statImage } = await import('@ckpt/sdk/images');
+say('members', { names: (await statImage('store-exclude')).members.map(({ name }) => name) });
+`);
+    expect(members['members']).toMatchObject({ names: ['main', 'fine'] });
+  });
+
+  it('F45: a member that is ended at any step of a checkpoint costs that checkpoint at most, and no image is without it', async () => {
+    const lab = laboratory({
+      'w.mjs': `${JOIN}
+const end = (at) => workerData === at && ckpt.channel('c', 'main').send('now') === undefined && Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100) && process.exit(4);
+ckpt.atCheckpoint(() => void end('handler'));
+ckpt.provide('p', { capture: () => (end('capture'), 1), restore() {} });
+ckpt.atResume(() => void end('resume'));
+await ckpt.start();
+for (;;) { end('loop'); await ckpt.safepoint(); }
+`,
+    });
+    for (const at of ['loop', 'handler', 'capture', 'resume']) {
+      const said = await lab.run(`
+const ckpt = await open({ dir: 'store-${at}', quiesceTimeout: '3s', handlerTimeout: '3s' });
+const w = ckpt.worker('w', new URL('./w.mjs', import.meta.url), { workerData: '${at}' });
+await ckpt.start();
+const code = await codeOf(() => ckpt.checkpoint());
+await w.done.catch(() => {});
+say('codes', { code, later: await codeOf(() => ckpt.checkpoint()), images: fs.readdirSync('store-${at}/images').length });
+process.exit();
+`);
+      expect(said['codes'], at).toMatchObject(
+        at === 'resume'
+          ? { code: 'ok', later: 'ERR_CKPT_MEMBER', images: 1 }
+          : { code: 'ERR_CKPT_MEMBER', later: 'ERR_CKPT_MEMBER', images: 0 },
+      );
+    }
+  });
+
   it('shared memory is stored once and comes back to every member, also in synchronous loops', async () => {
     const lab = laboratory({
       'w.mjs': `${JOIN}

@@ -87,6 +87,8 @@ export class Members {
     this.#shared = new SharedMemories(parts.sections.get(SHARED)?.value);
     this.set = new MemberSet({
       ...parts.set,
+      clock: parts.clock,
+      answerMs: 2 * parts.handlerTimeoutMs,
       onMemberError: parts.onMemberError,
       channels: () => this.#channels,
       welcome: (name) => ({

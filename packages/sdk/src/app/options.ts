@@ -66,7 +66,7 @@ export interface CheckpointerOptions {
   readonly stdio?: 'ignore' | 'track' | undefined;
   /** What to do about files open for writing, sockets and pipes that nobody tracks; default 'warn': tell each once. */
   readonly openFiles?: OpenFilesMode | undefined;
-  /** Default 'cancel': no image without a member that died. 'exclude': such members are left out. */
+  /** Default 'cancel': no image without a member that died, fails or does not arrive. 'exclude': such members are left out. */
   readonly onMemberError?: OnMemberError | undefined;
   readonly logger?: Logger | undefined;
   /** File URL of a module that exports `fileSystem` and/or `clock`: for tests with injected faults. */

@@ -18,7 +18,7 @@ import type { MissingMember } from '../members/round.js';
 import type { Progress } from '../members/set-contract.js';
 import { Batch } from './batch.js';
 import { Flight, type FlightParts } from './flight.js';
-import { Patience } from './patience.js';
+import { Patience, quiesceTimedOut } from './patience.js';
 import { advance, type EndReason, type Phase } from './phases.js';
 import type { CheckpointRequest, CheckpointResult, RequestReason } from './request.js';
 import { type Missing, type ProgramProgress, SafepointGate } from './safepoint.js';
@@ -37,6 +37,8 @@ export interface OtherMembers {
   gather(): CheckpointError | undefined;
   progress(program: ProgramProgress): Progress;
   missing(): readonly MissingMember[];
+  /** Goes on without those that are missing, where the program has allowed that. @returns whether anybody was left out */
+  leaveOut(): boolean;
   goOn(): void;
 }
 
@@ -208,13 +210,19 @@ export class Conductor {
       if (this.#phase.at !== 'quiescing') return;
       const { members } = this.#parts;
       if (members.populated && (this.gate.somebodyStands() || members.somebodyStands)) {
-        this.#patience.begin(() => this.cancel(quiesceTimedOut(this.#parts.waitingMs, this.#missing())));
+        this.#patience.begin(() => this.#losePatience());
       }
       const progress = members.progress(this.gate.progress);
       if (progress === 'program-runs-on') this.gate.runOn();
       else if (progress === 'stopping') this.gate.hold();
       else if (progress === 'stopped') void this.#takeOff(this.#phase.batch).run();
     });
+  }
+
+  /** Invariant 5; members may be left out, the program itself may not. */
+  #losePatience(): void {
+    if (this.gate.missing().length === 0 && this.#parts.members.leaveOut()) this.advance();
+    else this.cancel(quiesceTimedOut(this.#parts.waitingMs, this.#missing()));
   }
 
   #missing(): readonly Missing[] {
@@ -289,16 +297,6 @@ export function endedError(why: EndReason, call = 'checkpoint'): CheckpointError
     case 'closed':
       return new CheckpointError('ERR_CKPT_CLOSED', `${call}: the checkpointer was closed; open it anew to go on`, { phase: 'request' });
   }
-}
-
-function quiesceTimedOut(ms: number, missing: readonly Missing[]): CheckpointError {
-  const who = missing.map(({ task, lastSafepoint }) => `'${task}' (${lastSafepoint})`).join(', ');
-  return new CheckpointError(
-    'ERR_CKPT_TIMEOUT',
-    `checkpoint: not everybody came to a safepoint within ${ms} ms of the first: ${who} did not; let it come to safepoints more often, ` +
-      'wrap what it waits for in safe(), pass the step to safepoint(step), or raise quiesceTimeout. Nothing was written, everybody goes on',
-    { phase: 'quiesce', missing, ...(missing[0] === undefined ? {} : { member: missing[0].task }) },
-  );
 }
 
 function syncWithMembers(place: string): CheckpointError {

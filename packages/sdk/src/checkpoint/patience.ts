@@ -4,7 +4,9 @@
  * Invariants
  * 1. It runs from the first stop, once a checkpoint.
  */
+import { CheckpointError } from '../base/errors.js';
 import type { Clock, Timer } from '../base/ports.js';
+import type { Missing } from './safepoint.js';
 
 export class Patience {
   readonly #clock: Clock;
@@ -24,4 +26,14 @@ export class Patience {
     this.#timer?.cancel();
     this.#timer = undefined;
   }
+}
+
+export function quiesceTimedOut(ms: number, missing: readonly Missing[]): CheckpointError {
+  const who = missing.map(({ task, lastSafepoint }) => `'${task}' (${lastSafepoint})`).join(', ');
+  return new CheckpointError(
+    'ERR_CKPT_TIMEOUT',
+    `checkpoint: not everybody came to a safepoint within ${ms} ms of the first: ${who} did not; let it come to safepoints more often, ` +
+      'wrap what it waits for in safe(), pass the step to safepoint(step), or raise quiesceTimeout. Nothing was written, everybody goes on',
+    { phase: 'quiesce', missing, ...(missing[0] === undefined ? {} : { member: missing[0].task }) },
+  );
 }

@@ -26,6 +26,8 @@ export interface Round {
   readonly pending: Set<string>;
   /** The step at which everybody stops; the highest known so far. */
   target: number;
+  /** Members without which this round goes on. */
+  readonly leftOut: Set<string>;
   readonly sent: Map<string, Counts>;
   readonly taken: Map<string, CapturedMember>;
   answered: () => void;
@@ -76,12 +78,25 @@ export function leftDuring(name: string): CheckpointError {
   );
 }
 
+/** A handler that is too slow is told by its member, earlier and by name. */
+export function noAnswer(members: readonly string[], ms: number): CheckpointError {
+  const who = members.map((name) => `'${name}'`).join(', ');
+  const missing = members.map((task) => ({ task, lastSafepoint: 'it stands at a safepoint, in a handler or a capture function' }));
+  return new CheckpointError(
+    'ERR_CKPT_TIMEOUT',
+    `checkpoint: ${who} did not run its handlers, or capture, within ${ms} ms (twice handlerTimeout); make them quicker, raise handlerTimeout, ` +
+      'or end the member with terminate(). Nothing was written, everybody goes on',
+    { phase: 'handlers', missing, ...(members[0] === undefined ? {} : { member: members[0] }) },
+  );
+}
+
 export function newRound(number: number): Round {
   return {
     number,
     at: 'gathering',
     pending: new Set(),
     target: NO_STEP,
+    leftOut: new Set(),
     sent: new Map(),
     taken: new Map(),
     answered: () => {},

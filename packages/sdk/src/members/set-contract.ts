@@ -5,6 +5,7 @@
  * 1. Nobody guesses how far a round is: the set says it.
  */
 import type { CheckpointError } from '../base/errors.js';
+import type { Clock } from '../base/ports.js';
 import type { CarrierEvents, Greeting } from './carrier.js';
 import type { ChannelTable } from './channel-table.js';
 import type { Participant } from './participant.js';
@@ -12,7 +13,10 @@ import type { Participant } from './participant.js';
 export type OnMemberError = 'cancel' | 'exclude';
 
 export interface MemberSetParts {
+  readonly clock: Clock;
   readonly onMemberError: OnMemberError;
+  /** How long a member may take for its handlers, or for its capture, ms. */
+  readonly answerMs: number;
   /** The program's own ends of channels. */
   readonly channels: () => ChannelTable;
   /** What a member is told when it joins. */

@@ -11,22 +11,22 @@
  * 4. Where one member fails, nobody's part is used: the round is over with an error, and everybody goes on.
  * 5. A member that died refuses every round, unless such members are excluded.
  */
+
 import { packError, unpackError } from '../base/error-transfer.js';
 import type { CheckpointError } from '../base/errors.js';
 import type { MemberEntry } from './carrier.js';
 import { channelKey } from './channel-table.js';
 import { Connections } from './connections.js';
+import { prepareAndCapture } from './orders.js';
 import type { MemberHandle, Participant } from './participant.js';
 import { type CapturedMember, type EndOfSet, type FromMember, PROGRAM } from './protocol.js';
 import { Roster } from './roster.js';
 import {
   beyond,
-  expectations,
   failureOf,
   finishedParts,
   highest,
   isBehind,
-  leftDuring,
   type MissingMember,
   newRound,
   type Round,
@@ -89,10 +89,31 @@ export class MemberSet {
 
   missing(): readonly MissingMember[] {
     if (!this.gathering) return [];
-    return this.roster
-      .live()
+    return this.#asked()
       .filter(({ arrival }) => arrival === undefined)
       .map((participant) => ({ task: participant.name, lastSafepoint: participant.describe() }));
+  }
+
+  /** Goes on without those that have not arrived, where that is allowed. @returns whether anybody was left out */
+  leaveOut(): boolean {
+    const round = this.#round;
+    if (round?.at !== 'gathering' || this.#parts.onMemberError === 'cancel') return false;
+    const missing = this.missing();
+    for (const { task, lastSafepoint } of missing) this.#leaveOut(round, task, `it did not come to a safepoint (${lastSafepoint})`);
+    return missing.length > 0;
+  }
+
+  #leaveOut(round: Round, name: string, why: string): void {
+    this.#parts.log(`member '${name}' is left out of this checkpoint: ${why}`);
+    round.leftOut.add(name);
+    round.sent.delete(name);
+    round.taken.delete(name);
+    this.#answered(name);
+  }
+
+  /** Whom the round waits for. */
+  #asked(): readonly Participant[] {
+    return this.roster.live().filter(({ name }) => this.#round?.leftOut.has(name) !== true);
   }
 
   /** Somebody moved: tells those behind to run on, and everybody to stop once all stand at one step. */
@@ -100,7 +121,7 @@ export class MemberSet {
     const round = this.#round;
     if (round === undefined || round.at === 'stopped') return program.stands ? 'stopped' : 'waiting';
     if (round.at !== 'gathering') return 'waiting';
-    const live = this.roster.live();
+    const live = this.#asked();
     round.target = highest([round.target, beyond(program.step, program.stands), ...live.map(reach)]);
     for (const participant of live) if (isBehind(participant, round.target)) this.#runOn(participant, round);
     if (program.stands && program.step !== undefined && program.step < round.target) return 'program-runs-on';
@@ -133,7 +154,13 @@ export class MemberSet {
   prepare(reason: string, name: string | undefined): Promise<void> | undefined {
     const round = this.#round;
     if (round === undefined || !this.populated) return undefined;
-    return this.#prepareAndCapture(round, reason, name);
+    return prepareAndCapture(round, {
+      set: this.#parts,
+      asked: () => this.#asked(),
+      all: () => this.roster.all(),
+      leaveOut: (member, why) => this.#leaveOut(round, member, why),
+      facts: { reason, name },
+    });
   }
 
   /** What the members have handed over in this round, the finished ones included. */
@@ -192,34 +219,6 @@ export class MemberSet {
   #runOn(participant: Participant, round: Round): void {
     participant.arrival = undefined;
     participant.post({ type: 'run-on', round: round.number, target: round.target });
-  }
-
-  async #prepareAndCapture(round: Round, reason: string, name: string | undefined): Promise<void> {
-    const live = this.roster.live();
-    const expect = expectations(round, this.roster.all(), this.#parts.channels().sent());
-    round.at = 'preparing';
-    await this.#askAll(round, live, (participant) =>
-      participant.post({ type: 'prepare', round: round.number, expect: expect.get(participant.name) ?? [], reason, name }),
-    );
-    while (!this.#parts.channels().drain(expect.get(PROGRAM) ?? [])) await new Promise((resolve) => setImmediate(resolve));
-    round.at = 'capturing';
-    await this.#askAll(round, live, (participant) => participant.post({ type: 'capture', round: round.number }));
-    round.at = 'taken';
-  }
-
-  async #askAll(round: Round, live: readonly Participant[], ask: (participant: Participant) => void): Promise<void> {
-    const lost = live.find((participant) => !participant.live);
-    if (lost !== undefined && this.#parts.onMemberError === 'cancel') throw lost.failure ?? leftDuring(lost.name);
-    await new Promise<void>((resolve, reject) => {
-      round.answered = resolve;
-      round.failed = reject;
-      for (const participant of live) {
-        if (!participant.live) continue;
-        round.pending.add(participant.name);
-        ask(participant);
-      }
-      if (round.pending.size === 0) resolve();
-    });
   }
 
   #take(from: Participant, message: FromMember): void {
@@ -289,6 +288,7 @@ export class MemberSet {
     const failure = failureOf(from.name, error);
     const round = this.#round;
     if (round === undefined || round.number !== number) this.#parts.log(failure.message);
+    else if (this.#parts.onMemberError === 'exclude') this.#leaveOut(round, from.name, failure.message);
     else round.failed(failure);
   }
 
