@@ -25,5 +25,6 @@ export type { Collection, CollectionKey } from './state/collection.js';
 export type { Migration, ProvideOptions, StateOptions, VersionOptions } from './state/provider.js';
 export type { ProviderPlan } from './state/provider-plan.js';
 export type { SeededRandom } from './state/random.js';
+export type { RunTimer } from './state/run-timer.js';
 export type { SchemaIssue, SchemaResult, StandardSchema } from './state/schema.js';
 export type { WasmGlobal, WasmGlobals, WasmMemory, WasmOptions } from './state/wasm.js';

@@ -22,6 +22,7 @@ import type { StartPlan } from '../restart/plan.js';
 import type { Collection, CollectionKey } from '../state/collection.js';
 import type { ProvideOptions, StateOptions } from '../state/provider.js';
 import type { SeededRandom } from '../state/random.js';
+import type { RunTimer } from '../state/run-timer.js';
 import type { WasmMemory, WasmOptions } from '../state/wasm.js';
 import { assertCheckpointArguments, assertForkArguments, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
 import type { EventName, Listener, StartResult } from './events.js';
@@ -52,7 +53,7 @@ export class Checkpointer {
   constructor(life: Life, plan: () => Promise<StartPlan>) {
     this.#life = life;
     this.#plan = plan;
-    this.#registration = new Registration(life.registry, life.classes);
+    this.#registration = new Registration(life.registry, life.classes, life.timerClock);
     this.#shared = life.shared;
     this.#gate = life.conductor.gate;
     this.clock = { now: () => life.runClock.now() };
@@ -90,6 +91,16 @@ export class Checkpointer {
   random(name: string, seed: number | string): SeededRandom {
     this.#life.assertRegistering(`random('${name}')`);
     return this.#registration.random(name, seed);
+  }
+
+  /**
+   * Runs `handler` once, `ms` milliseconds of run time after start(): what is left of it is part of every image, and it stands
+   * while the program is down. It does not keep the program alive.
+   * @throws TypeError; CheckpointError ERR_CKPT_EXISTS, _PHASE, _SCHEMA
+   */
+  timer(name: string, ms: number, handler: () => void): RunTimer {
+    this.#life.assertRegistering(`timer('${name}')`);
+    return this.#registration.timer(name, ms, handler);
   }
 
   /**
@@ -222,8 +233,10 @@ export class Checkpointer {
   }
 
   /** Ends registration, restores what the image holds, runs atRestart handlers. Effects happen here. */
-  start(): Promise<StartResult> {
-    return this.#life.start();
+  async start(): Promise<StartResult> {
+    const result = await this.#life.start();
+    if (!result.finished) this.#registration.begin();
+    return result;
   }
 
   /**
@@ -262,13 +275,16 @@ export class Checkpointer {
   }
 
   /** Writes the final image and marks it; a later start says finished. Lets go of the store. */
-  finish(): Promise<CheckpointResult | undefined> {
-    return this.#life.finish(MAIN, callPlace());
+  async finish(): Promise<CheckpointResult | undefined> {
+    const result = await this.#life.finish(MAIN, callPlace());
+    this.#registration.end();
+    return result;
   }
 
   /** Lets go of the store, after a commit under way. Never writes an image. @throws CheckpointError ERR_CKPT_REENTRANT */
   async close(): Promise<void> {
     this.#life.assertNotInside('close()');
+    this.#registration.end();
     await this.#life.close();
   }
 

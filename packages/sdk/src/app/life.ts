@@ -102,6 +102,9 @@ export class Life {
   get events(): Events {
     return this.#parts.events;
   }
+  get timerClock(): Clock {
+    return this.#parts.clock;
+  }
   get keepAlive(): KeepAlive {
     return this.#parts.keepAlive;
   }

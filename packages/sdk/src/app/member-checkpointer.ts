@@ -8,6 +8,7 @@
  */
 import { CheckpointError } from '../base/errors.js';
 import { callPlace } from '../base/place.js';
+import { systemClock } from '../base/system-ports.js';
 import type { Handler } from '../checkpoint/handlers.js';
 import type { ClassOptions } from '../codec/classes.js';
 import type { Channel } from '../members/channel.js';
@@ -15,6 +16,7 @@ import { MEMBER_SHARED } from '../members/protocol.js';
 import type { Collection, CollectionKey } from '../state/collection.js';
 import type { ProvideOptions, StateOptions } from '../state/provider.js';
 import type { SeededRandom } from '../state/random.js';
+import type { RunTimer } from '../state/run-timer.js';
 import type { WasmMemory, WasmOptions } from '../state/wasm.js';
 import type { MemberLife, MemberStart } from './member-life.js';
 import { Registration } from './registration.js';
@@ -30,7 +32,7 @@ export class MemberCheckpointer {
   /** @internal made by joinCheckpointer */
   constructor(life: MemberLife) {
     this.#life = life;
-    this.#registration = new Registration(life.registry, life.classes);
+    this.#registration = new Registration(life.registry, life.classes, systemClock);
     this.#shared = life.shared;
     this.#step = life.step;
     this.name = life.name;
@@ -55,6 +57,16 @@ export class MemberCheckpointer {
   provide<T>(name: string, options: ProvideOptions<T>): void {
     this.#life.assertRegistering(`provide('${name}')`);
     this.#registration.provide(name, options);
+  }
+
+  /**
+   * As in the program: runs `handler` once, `ms` milliseconds of run time after start(): what is left of it is part of every image, and it stands
+   * while the program is down. It does not keep the program alive.
+   * @throws TypeError; CheckpointError ERR_CKPT_EXISTS, _PHASE, _SCHEMA
+   */
+  timer(name: string, ms: number, handler: () => void): RunTimer {
+    this.#life.assertRegistering(`timer('${name}')`);
+    return this.#registration.timer(name, ms, handler);
   }
 
   /** A seedable generator whose place in its sequence is part of every image. */
@@ -102,8 +114,10 @@ export class MemberCheckpointer {
   }
 
   /** Ends registration, restores what the image holds; resolves when the program lets its members begin. */
-  start(): Promise<MemberStart> {
-    return this.#life.start();
+  async start(): Promise<MemberStart> {
+    const result = await this.#life.start();
+    if (!result.finished) this.#registration.begin();
+    return result;
   }
 
   /**
@@ -140,6 +154,7 @@ export class MemberCheckpointer {
   async finish(): Promise<void> {
     this.#life.assertRunning('finish()');
     this.#life.finish();
+    this.#registration.end();
   }
 }
 

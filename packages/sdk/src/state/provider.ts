@@ -9,7 +9,7 @@ import type { FoundBuffer } from '../codec/contract.js';
 import type { SectionInput } from '../image/contract.js';
 import type { StandardSchema } from './schema.js';
 
-export type ProviderKind = 'state' | 'provide' | 'random' | 'wasm' | 'collection' | 'channels' | 'shared';
+export type ProviderKind = 'state' | 'provide' | 'random' | 'timer' | 'wasm' | 'collection' | 'channels' | 'shared';
 
 /** Kinds of sections that belong to the set of members, not to a provider: nobody claims them by name. */
 export const SET_KINDS: ReadonlySet<string> = new Set(['channels', 'shared', 'worker-data']);
