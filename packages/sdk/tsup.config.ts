@@ -7,12 +7,14 @@ import { defineConfig, type Options } from 'tsup';
 const imported = {
   index: 'src/index.ts',
   images: 'src/images.ts',
+  member: 'src/member.ts',
   testing: 'src/testing.ts',
   register: 'src/register.ts',
 };
 const started = {
   cli: 'src/cli/main.ts',
   'helper-thread': 'src/helper-thread.ts',
+  'member-link': 'src/member-link.ts',
 };
 
 const options: Options = {

@@ -170,6 +170,29 @@ describe('a process that owns a store', () => {
     expect(existsSync(`/proc/${other.pid}`)).toBe(true);
   });
 
+  it('F48, F64: a recorded child whose pid belongs to another program is neither waited for nor signalled', async () => {
+    const root = join(await folder(), 'ckpt');
+    const store = await storeAt(root);
+    await store.open(APP, silent);
+    const life = await store.claim(claimOptions());
+    const [other, child] = [spawn('sleep', ['60']), spawn('sleep', ['60'])];
+    onTestFinished(() => void [other, child].map((one) => one.kill('SIGKILL')));
+    await life.child(child.pid ?? 0);
+    await life.release();
+    await expect(store.claim(claimOptions())).rejects.toMatchObject({
+      code: 'ERR_CKPT_LOCKED',
+      context: { owner: { owner: { pid: child.pid } } },
+    });
+    const [record = ''] = readdirSync(join(root, 'epochs')).filter((name) => name.includes('.child-'));
+    const path = join(root, 'epochs', record);
+    const { owner } = JSON.parse(readFileSync(path, 'utf8'));
+    writeFileSync(path, JSON.stringify({ owner: { ...owner, pid: other.pid, startTime: '1' } }));
+    expect((await store.claim(claimOptions({ takeOver: true }))).epoch).toBe(2);
+    expect(other.signalCode).toBeNull();
+    expect(existsSync(`/proc/${other.pid}`)).toBe(true);
+    expect(existsSync(path)).toBe(false);
+  });
+
   it('F48: a take-over never ends the process that asks for it', async () => {
     const root = join(await folder(), 'ckpt');
     const store = await storeAt(root);

@@ -170,10 +170,13 @@ test('two of a provider’s names in one image are refused, and a name belongs t
          await codeOf(() => ckpt.state('f', () => ({}), { was: ['f'] })),
          await codeOf(() => ckpt.state('file:x', () => ({}))),
          await codeOf(() => ckpt.state('carried:1:x', () => ({}))),
+         await codeOf(() => ckpt.state('ckpt:channels', () => ({}))),
        ] });`,
     ),
   );
-  expect(said['names']).toMatchObject({ codes: ['ERR_CKPT_EXISTS', 'ERR_CKPT_EXISTS', 'TypeError', 'TypeError', 'TypeError'] });
+  expect(said['names']).toMatchObject({
+    codes: ['ERR_CKPT_EXISTS', 'ERR_CKPT_EXISTS', 'TypeError', 'TypeError', 'TypeError', 'TypeError'],
+  });
   expect(code(await lab.run(life(`ckpt.state('a', () => ({}), { was: ['b'] }); ckpt.state('d', () => ({}));`)))).toBe('ERR_CKPT_SCHEMA');
 });
 

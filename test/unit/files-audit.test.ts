@@ -38,7 +38,7 @@ describe.runIf(linux)('the audit of open descriptors', () => {
   }
 
   function request(how: Partial<AuditRequest> = {}): AuditRequest {
-    return { mode: 'warn', declared: [], rules: [], workingDirectory: folder, channel: undefined, openers: [], ...how };
+    return { mode: 'warn', declared: [], rules: [], workingDirectory: folder, channels: [], openers: [], ...how };
   }
 
   function audit(): Audit {

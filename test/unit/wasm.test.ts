@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Registration } from '../../packages/sdk/src/app/registration.js';
+import { systemClock } from '../../packages/sdk/src/base/system-ports.js';
 import { ClassRegistry } from '../../packages/sdk/src/codec/classes.js';
 import { ProviderRegistry } from '../../packages/sdk/src/state/registry.js';
 import { type WasmGlobal, WasmInstance, type WasmMemory, type WasmSection, wasmSection } from '../../packages/sdk/src/state/wasm.js';
@@ -115,7 +116,7 @@ describe('a WebAssembly memory and its globals', () => {
 
   it('are registered once: a memory under two names, and a name for two memories, are refused', () => {
     const classes = new ClassRegistry();
-    const registration = new Registration(new ProviderRegistry(new Map(), classes), classes);
+    const registration = new Registration(new ProviderRegistry(new Map(), classes), classes, systemClock);
     const live = memory({ initial: 1 });
     registration.wasm('heap', live, {});
     expect(codeOf(() => registration.wasm('other', live, {}))).toBe('ERR_CKPT_EXISTS');

@@ -16,6 +16,7 @@ import { persist, pruneAfter } from './checkpoint/persist.js';
 import { type FromThread, LIFE_ENDED, type PersistJob, SHARED, type ThreadData, type ToThread } from './checkpoint/thread-protocol.js';
 import { Audit } from './files/audit.js';
 import { Contents } from './files/contents.js';
+import { MEMBER_SHARED, slotsOf } from './members/protocol.js';
 import type { ImageWriter, Store } from './store/contract.js';
 import { openDirectoryStore } from './store/directory.js';
 import { layout } from './store/layout.js';
@@ -38,6 +39,7 @@ class HelperThread {
   readonly #previous: PreviousImages;
   readonly #audit: Audit;
   readonly #ticker: Ticker;
+  readonly #memberTickers: Ticker[] = [];
   readonly #requests: RequestFiles | undefined;
   #queue: Promise<void> = Promise.resolve();
   #beats = 0;
@@ -99,9 +101,17 @@ class HelperThread {
         return this.#requests?.settle(message.request, message.answer);
       case 'poll':
         return this.#requests?.setPollInterval(message.everyMs);
+      case 'tick':
+        return this.#tick(message.memory);
       case 'stop':
         return this.#stop();
     }
+  }
+
+  #tick(memory: SharedArrayBuffer): void {
+    const ticker = new Ticker(this.#ports.clock, slotsOf(memory), MEMBER_SHARED.ATTENTION);
+    this.#memberTickers.push(ticker);
+    ticker.start();
   }
 
   async #persist(job: PersistJob): Promise<void> {
@@ -155,6 +165,7 @@ class HelperThread {
   async #stop(): Promise<void> {
     this.#stopped = true;
     this.#ticker.stop();
+    for (const ticker of this.#memberTickers) ticker.stop();
     await this.#requests?.close();
     this.#send({ type: 'stopped' });
   }

@@ -82,6 +82,32 @@ export function assertClassOptions(name: string, options: unknown): void {
   assertKnown(`registerClass('${name}', class, options)`, options, ['version', 'encode', 'decode', 'migrate']);
 }
 
+function assertMemberName(call: string, name: unknown): asserts name is string {
+  if (typeof name === 'string' && name !== 'main' && /^[A-Za-z0-9][\w.-]{0,63}$/.test(name)) return;
+  const shown = JSON.stringify(name) ?? String(name);
+  throw new TypeError(`${call}(name, program): expected a name of 1 to 64 of A-Z a-z 0-9 _ . - other than main, got ${shown}`);
+}
+
+/** @throws TypeError */
+export function assertForkArguments(name: unknown, program: unknown, args: unknown, options: unknown): void {
+  assertMemberName('fork', name);
+  if (!(program instanceof URL) && typeof program !== 'string')
+    throw new TypeError(`fork('${name}', program): expected a path or a file URL, got ${kindOf(program)}`);
+  if (!Array.isArray(args) || !args.every((arg) => typeof arg === 'string'))
+    throw new TypeError(`fork('${name}', program, args): expected an array of strings`);
+  assertKnown(`fork('${name}', program, args, options)`, options, ['execArgv', 'cwd', 'env']);
+}
+
+/** @throws TypeError */
+export function assertWorkerArguments(name: unknown, program: unknown, options: unknown): void {
+  assertMemberName('worker', name);
+  if (!(program instanceof URL) && (typeof program !== 'string' || !URL.canParse(program)))
+    throw new TypeError(
+      `worker('${name}', program): expected a file URL, such as new URL('./solver.js', import.meta.url), got ${String(program)}`,
+    );
+  assertKnown(`worker('${name}', program, options)`, options, ['workerData']);
+}
+
 /** @throws TypeError */
 export function assertCheckpointArguments(name: unknown, options: { readonly signal?: unknown; readonly replace?: unknown }): void {
   if (name !== undefined) assertImageName(name, 'checkpoint(name)');

@@ -17,6 +17,7 @@ import type { ProviderRegistry } from '../state/registry.js';
 import type { SignalTrigger } from '../triggers/signals.js';
 import type { Events, StartResult } from './events.js';
 import { locator, sourceOf } from './lineage-facts.js';
+import type { Members } from './members.js';
 import type { Opened } from './opened.js';
 
 /** What the start of tracked files needs. */
@@ -33,14 +34,16 @@ interface Beginning {
   readonly signals: SignalTrigger;
   readonly tip: LineageTip;
   readonly carried: CarriedSections | undefined;
+  readonly members: Members;
 }
 
 export async function begin(opened: Opened, rooms: Beginning): Promise<StartResult> {
-  const { events, registry, handlers, keepAlive, runClock, signals } = rooms;
+  const { events, registry, handlers, keepAlive, runClock, signals, members } = rooms;
   const { selection, incarnation, resolved, ports, blame } = opened;
   const head = selection.kind === 'image' ? selection.contents.manifest : undefined;
   const image = selection.kind === 'image' && head !== undefined ? imageInfo(head, selection.entry.path) : undefined;
   runClock.start(head?.image.clockMs ?? 0);
+  members.plan();
   const { carried, dropped } = await applyRestart({
     clock: ports.clock,
     keepAlive,
@@ -53,6 +56,10 @@ export async function begin(opened: Opened, rooms: Beginning): Promise<StartResu
     blame,
     unclaimed: { mode: resolved.allowUnclaimed, carried: rooms.carried },
     files: image?.finished === true ? undefined : await prepareFiles(opened, rooms),
+    members: {
+      launch: image?.finished === true ? async () => members.set.roster.stayFinished() : () => members.launch(),
+      terminate: () => members.set.roster.terminate(),
+    },
   });
   if (dropped.length > 0) opened.warn(droppedText(dropped, image?.id ?? ''));
   // A tool may send any signal recorded here, so those that also mean an exit are left out.

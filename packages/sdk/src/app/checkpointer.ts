@@ -6,22 +6,30 @@
  * 2. Once fenced, every safepoint throws ERR_CKPT_FENCED.
  * 3. The event loop is held only by calls of ours that somebody awaits, and by a commit under way.
  */
+import { CheckpointError } from '../base/errors.js';
 import { callPlace, type Place } from '../base/place.js';
 import type { Handler } from '../checkpoint/handlers.js';
 import type { CheckpointResult } from '../checkpoint/request.js';
+import type { SafepointGate } from '../checkpoint/safepoint.js';
 import { SHARED } from '../checkpoint/thread-protocol.js';
 import type { ClassOptions } from '../codec/classes.js';
 import type { FileOptions } from '../files/contract.js';
 import type { TrackedFile } from '../files/tracked-file.js';
+import type { ForkOptions } from '../members/carrier.js';
+import type { Channel } from '../members/channel.js';
+import type { MemberHandle } from '../members/participant.js';
 import type { StartPlan } from '../restart/plan.js';
 import type { Collection, CollectionKey } from '../state/collection.js';
 import type { ProvideOptions, StateOptions } from '../state/provider.js';
 import type { SeededRandom } from '../state/random.js';
+import type { RunTimer } from '../state/run-timer.js';
 import type { WasmMemory, WasmOptions } from '../state/wasm.js';
-import { assertCheckpointArguments, type CheckpointOptions } from './arguments.js';
+import { assertCheckpointArguments, assertForkArguments, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
 import type { EventName, Listener, StartResult } from './events.js';
 import type { Life } from './life.js';
+import type { OnMember, WorkerOptions } from './members.js';
 import { Registration } from './registration.js';
+import { safely } from './safely.js';
 
 /** Run time of the program, summed over its incarnations; it stands while the program is down. */
 export interface ProgramClock {
@@ -37,6 +45,7 @@ export class Checkpointer {
   readonly #shared: Int32Array;
   readonly #registration: Registration;
   readonly #plan: () => Promise<StartPlan>;
+  readonly #gate: SafepointGate;
   /** The safepoint that lets the event loop turn, while it does. */
   #turn: Promise<void> | undefined;
 
@@ -44,8 +53,9 @@ export class Checkpointer {
   constructor(life: Life, plan: () => Promise<StartPlan>) {
     this.#life = life;
     this.#plan = plan;
-    this.#registration = new Registration(life.registry, life.classes);
+    this.#registration = new Registration(life.registry, life.classes, life.timerClock);
     this.#shared = life.shared;
+    this.#gate = life.conductor.gate;
     this.clock = { now: () => life.runClock.now() };
   }
 
@@ -84,6 +94,16 @@ export class Checkpointer {
   }
 
   /**
+   * Runs `handler` once, `ms` milliseconds of run time after start(): what is left of it is part of every image, and it stands
+   * while the program is down. It does not keep the program alive.
+   * @throws TypeError; CheckpointError ERR_CKPT_EXISTS, _PHASE, _SCHEMA
+   */
+  timer(name: string, ms: number, handler: () => void): RunTimer {
+    this.#life.assertRegistering(`timer('${name}')`);
+    return this.#registration.timer(name, ms, handler);
+  }
+
+  /**
    * Registers the memory of a WebAssembly instance, and exported mutable globals. start() puts them into the program's new
    * instance, before the atRestart handlers: register right after it is made.
    * @throws TypeError for an immutable global; CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA
@@ -110,6 +130,64 @@ export class Checkpointer {
    */
   file(name: string, path: string, options: FileOptions = {}): TrackedFile {
     return this.#life.declareFile(name, path, options);
+  }
+
+  /**
+   * A worker thread that is captured and restarted together with the program, under this name. Its program joins with
+   * `@ckpt/sdk/member`. Declared before start() it is started by it; later ones at once. A recorded member gets the
+   * workerData it was first started with.
+   * @throws TypeError; CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_UNSUPPORTED_VALUE for workerData that cannot be recorded
+   */
+  worker(name: string, program: URL | string, options: WorkerOptions = {}): MemberHandle {
+    assertWorkerArguments(name, program, options);
+    this.#life.assertNotEnded(`worker('${name}')`);
+    return this.#life.members.worker(name, program, options);
+  }
+
+  /**
+   * A forked process that is captured and restarted together with the program, under this name. Its program joins with
+   * `@ckpt/sdk/member`. It ends when this program ends, however that happens. A recorded member gets the arguments it was
+   * first started with.
+   * @param program a file URL, or a path as for child_process.fork()
+   * @throws TypeError; CheckpointError ERR_CKPT_EXISTS
+   */
+  fork(name: string, program: URL | string, args: readonly string[] = [], options: ForkOptions = {}): MemberHandle {
+    assertForkArguments(name, program, args, options);
+    this.#life.assertNotEnded(`fork('${name}')`);
+    return this.#life.members.fork(name, program, args, options);
+  }
+
+  /** The handle of a member. @throws CheckpointError ERR_CKPT_MEMBER when there is none of that name */
+  member(name: string): MemberHandle {
+    const handle = this.#life.members.set.roster.get(name);
+    if (handle === undefined)
+      throw new CheckpointError(
+        'ERR_CKPT_MEMBER',
+        `member('${name}'): there is no member of that name; declare it with worker('${name}', …) or fork('${name}', …)`,
+        { member: name },
+      );
+    return handle;
+  }
+
+  /**
+   * This end of a channel to a member. Messages on their way are part of every image.
+   * @throws TypeError
+   */
+  channel<T = unknown>(name: string, peer: string): Channel<T> {
+    this.#life.assertNotEnded(`channel('${name}')`);
+    return this.#life.members.channel(name, peer) as Channel<T>; // what the peer sends is agreed between the two programs
+  }
+
+  /** Memory that every member can ask for by this name. @throws TypeError; CheckpointError ERR_CKPT_SCHEMA for another size, ERR_CKPT_PHASE */
+  shared(name: string, byteLength: number): SharedArrayBuffer {
+    this.#life.assertRegistering(`shared('${name}')`);
+    return this.#life.members.shared(name, byteLength);
+  }
+
+  /** Asked during start() for each member of the image that the program has not declared. */
+  onMember(answer: OnMember): void {
+    this.#life.assertRegistering('onMember()');
+    this.#life.members.onMember(answer);
   }
 
   /** Runs before each capture, newest registration first. */
@@ -155,19 +233,23 @@ export class Checkpointer {
   }
 
   /** Ends registration, restores what the image holds, runs atRestart handlers. Effects happen here. */
-  start(): Promise<StartResult> {
-    return this.#life.start();
+  async start(): Promise<StartResult> {
+    const result = await this.#life.start();
+    if (!result.finished) this.#registration.begin();
+    return result;
   }
 
   /**
    * A place where the state is whole. Returns undefined when nothing is due; otherwise await what it returns.
+   * @param step where the program and its members count steps: all of them are captured at the same one
    * @throws CheckpointError ERR_CKPT_FENCED, ERR_CKPT_CLOSED, ERR_CKPT_PHASE before start, ERR_CKPT_REENTRANT, ERR_CKPT_CONCURRENT_SAFEPOINT
    */
-  safepoint(_step?: number): Promise<void> | undefined {
+  safepoint(step?: number): Promise<void> | undefined {
+    if (step !== undefined) this.#gate.passedStep = step;
     if (this.#shared[SHARED.ATTENTION] === 0) return undefined;
     // Nothing is due and the loop is to turn already: a caller that did not await gets the same turn again.
     if (this.#turn !== undefined && !this.#life.conductor.due) return this.#turn;
-    return this.#life.attention.calmed() ? undefined : this.#takeTurn();
+    return this.#life.attention.calmed() ? undefined : this.#takeTurn(step);
   }
 
   /** A safepoint inside a synchronous loop: a due checkpoint is taken before it returns. Handlers must be synchronous. */
@@ -179,20 +261,7 @@ export class Checkpointer {
 
   /** A safepoint that lasts while `work` is pending. After a restart `work` is done again. */
   async safe<T>(work: PromiseLike<T> | T): Promise<T> {
-    const pending = Promise.resolve(work);
-    // A refusal below is what the caller is told; the work's own failure must not end the program as unhandled beside it.
-    pending.catch(() => {});
-    this.#life.assertAtSafepoint('safe()');
-    const { gate } = this.#life.conductor;
-    gate.arrive(MAIN, callPlace(), 'safepoint');
-    this.#life.attention.alert();
-    try {
-      return await this.#life.keepAlive.during(pending);
-    } finally {
-      await gate.leave(MAIN, 'safepoint');
-      this.#life.attention.calm();
-      this.#life.assertNotFenced();
-    }
+    return await safely(this.#life, MAIN, callPlace(), work);
   }
 
   /**
@@ -206,13 +275,16 @@ export class Checkpointer {
   }
 
   /** Writes the final image and marks it; a later start says finished. Lets go of the store. */
-  finish(): Promise<CheckpointResult | undefined> {
-    return this.#life.finish(MAIN, callPlace());
+  async finish(): Promise<CheckpointResult | undefined> {
+    const result = await this.#life.finish(MAIN, callPlace());
+    this.#registration.end();
+    return result;
   }
 
   /** Lets go of the store, after a commit under way. Never writes an image. @throws CheckpointError ERR_CKPT_REENTRANT */
   async close(): Promise<void> {
     this.#life.assertNotInside('close()');
+    this.#registration.end();
     await this.#life.close();
   }
 
@@ -220,18 +292,18 @@ export class Checkpointer {
     return this.close();
   }
 
-  #takeTurn(): Promise<void> {
-    const turn = this.#standAndTurn(callPlace()).finally(() => {
+  #takeTurn(step: number | undefined): Promise<void> {
+    const turn = this.#standAndTurn(callPlace(), step).finally(() => {
       if (this.#turn === turn) this.#turn = undefined;
     });
     this.#turn = turn;
     return turn;
   }
 
-  async #standAndTurn(place: Place): Promise<void> {
+  async #standAndTurn(place: Place, step: number | undefined): Promise<void> {
     this.#life.assertAtSafepoint('safepoint()');
     const { gate } = this.#life.conductor;
-    gate.arrive(MAIN, place, 'safepoint');
+    gate.arrive(MAIN, place, 'safepoint', step);
     try {
       await new Promise<void>((resolve) => setImmediate(resolve));
     } finally {

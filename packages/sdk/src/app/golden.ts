@@ -6,7 +6,7 @@
  * 2. What would refuse a start rejects with the same code.
  */
 import { CheckpointError, messageOf } from '../base/errors.js';
-import { loadPorts } from '../base/system-ports.js';
+import { loadPorts, systemClock } from '../base/system-ports.js';
 import type { ImageInfo } from '../checkpoint/request.js';
 import { imageInfo } from '../checkpoint/tip.js';
 import { ClassRegistry } from '../codec/classes.js';
@@ -56,7 +56,7 @@ export async function assertImageLoads(
   const contents = await readImage(source, noBase).finally(() => source.close());
   const classes = new ClassRegistry();
   const registry = new ProviderRegistry(decodeSections(contents, MAIN, classes), classes);
-  const registration = new Registration(registry, classes);
+  const registration = new Registration(registry, classes, systemClock);
   await register({
     registerClass: (name, maker, given = {}) => registration.registerClass(name, maker, given),
     state: (name, init, given = {}) => registration.state(name, init, given),

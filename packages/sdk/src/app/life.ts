@@ -29,6 +29,7 @@ import type { SignalTrigger } from '../triggers/signals.js';
 import type { CheckpointOptions } from './arguments.js';
 import { Attention } from './attention.js';
 import type { Events, StartResult } from './events.js';
+import type { Members } from './members.js';
 import { standWhile } from './stand-while.js';
 
 /** How often request files are looked for while a synchronous loop runs, ms. */
@@ -45,6 +46,7 @@ export interface LifeParts {
   readonly conductor: Conductor;
   readonly background: HelperThread;
   readonly files: FileTable;
+  readonly members: Members;
   readonly signals: SignalTrigger;
   readonly incarnation: Incarnation;
   /** Plans, seals and applies. */
@@ -91,7 +93,6 @@ export class Life {
   get registry(): ProviderRegistry {
     return this.#parts.registry;
   }
-
   get classes(): ClassRegistry {
     return this.#parts.classes;
   }
@@ -101,8 +102,14 @@ export class Life {
   get events(): Events {
     return this.#parts.events;
   }
+  get timerClock(): Clock {
+    return this.#parts.clock;
+  }
   get keepAlive(): KeepAlive {
     return this.#parts.keepAlive;
+  }
+  get members(): Members {
+    return this.#parts.members;
   }
   get conductor(): Conductor {
     return this.#parts.conductor;
@@ -120,12 +127,12 @@ export class Life {
 
   assertRegistering(call: string): void {
     if (this.#stage === 'registering') return;
-    this.#assertNotEnded(call);
+    this.assertNotEnded(call);
     throw new CheckpointError('ERR_CKPT_PHASE', `${call}: registration ends with start(); move the call before it`, { phase: 'register' });
   }
 
   declareFile(name: string, path: string, options: FileOptions): TrackedFile {
-    this.#assertNotEnded(`file('${name}')`);
+    this.assertNotEnded(`file('${name}')`);
     if (!this.#flushesAtExit) process.once('exit', this.#flushAtExit);
     this.#flushesAtExit = true;
     return this.#parts.files.declare(name, path, options);
@@ -135,7 +142,7 @@ export class Life {
   assertAtSafepoint(call: string): void {
     this.assertNotInside(call);
     this.assertNotFenced();
-    this.#assertNotEnded(call);
+    this.assertNotEnded(call);
     if (this.#stage === 'registering' || this.#stage === 'starting') {
       throw new CheckpointError('ERR_CKPT_PHASE', `${call}: called before start(); await ckpt.start() first`, { phase: 'request' });
     }
@@ -161,7 +168,7 @@ export class Life {
   }
 
   async start(): Promise<StartResult> {
-    this.#assertNotEnded('start()');
+    this.assertNotEnded('start()');
     if (this.#stage !== 'registering')
       throw new CheckpointError('ERR_CKPT_PHASE', 'start(): called a second time; call it once', { phase: 'plan' });
     this.#stage = 'starting';
@@ -175,6 +182,7 @@ export class Life {
       if (result.finished && result.image !== undefined) this.#startFinished(result.image);
       else this.#pacing = this.#parts.startPacing();
       this.conductor.start();
+      this.members.set.roster.go();
       this.attention.turned();
       return result;
     } catch (error) {
@@ -215,10 +223,8 @@ export class Life {
     // The commit also gives up the hold on the store: nothing may be left to write then.
     const flushed = this.#parts.files.flush();
     if (flushed !== undefined) await this.keepAlive.during(flushed);
-    const result = await standWhile(
-      { conductor: this.conductor, keepAlive: this.keepAlive, task, place },
-      { reason: 'finish', exit: false },
-    );
+    const asked = { reason: 'finish', exit: false } as const;
+    const result = await standWhile({ conductor: this.conductor, keepAlive: this.keepAlive, task, place }, asked);
     await this.close();
     return result;
   }
@@ -228,7 +234,8 @@ export class Life {
     return this.#ending;
   }
 
-  #assertNotEnded(call: string): void {
+  /** @throws CheckpointError unless the program registers or runs */
+  assertNotEnded(call: string): void {
     const { phase } = this.conductor;
     if (phase.at === 'ended' && !(this.#startedFinished && phase.why === 'finished' && this.#stage === 'running'))
       throw endedError(phase.why, call);

@@ -10,13 +10,17 @@ import { LineageTip } from '../checkpoint/tip.js';
 import type { TrackedFileRecord } from '../files/contract.js';
 import { locate } from '../files/mapped-paths.js';
 import { parseFileRecord } from '../files/record.js';
-import type { ImageRef } from '../image/contract.js';
+import type { ImageRef, MemberRecord } from '../image/contract.js';
 import type { Selection } from '../restart/select.js';
 import type { RunClock } from '../state/clock.js';
 import { MAIN, type Opened } from './opened.js';
 import { describeProgram } from './program.js';
 
-export function makeTip({ resolved, incarnation, selection, highestGeneration, startedAt, ports }: Opened, runClock: RunClock): LineageTip {
+export function makeTip(
+  { resolved, incarnation, selection, highestGeneration, startedAt, ports }: Opened,
+  runClock: RunClock,
+  members: () => readonly MemberRecord[],
+): LineageTip {
   return new LineageTip({
     epoch: incarnation.epoch,
     keep: resolved.keep,
@@ -28,7 +32,7 @@ export function makeTip({ resolved, incarnation, selection, highestGeneration, s
       createdAt: ports.clock.now(),
       clockMs: runClock.now(),
       provenance: describeProgram(startedAt),
-      members: [{ name: MAIN, kind: 'program' }],
+      members: [{ name: MAIN, kind: 'program' }, ...members()],
       files: [], // the helper thread secures the captured files and puts their records here
     }),
   });

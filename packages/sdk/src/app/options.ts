@@ -14,6 +14,7 @@ import { isId, isImageName } from '../base/ids.js';
 import type { OpenFilesMode } from '../files/audit.js';
 import { parseRootsVariable, ROOTS_VARIABLE, type Root } from '../files/mapped-paths.js';
 import { compileRules, type FileRule } from '../files/rules.js';
+import type { OnMemberError } from '../members/set-contract.js';
 import { PLAN_VARIABLE } from '../restart/plan.js';
 import type { RestartChoice } from '../restart/select.js';
 import type { Unclaimed } from '../state/provider-plan.js';
@@ -46,7 +47,7 @@ export interface CheckpointerOptions {
   readonly keep?: number | undefined;
   /** Limit for each handler and each restore function; default '60s'. */
   readonly handlerTimeout?: Duration | undefined;
-  /** Period of the `waiting` event; default '10s'. */
+  /** Period of the `waiting` event, and how long members that stand wait for the others; default '10s'. */
   readonly quiesceTimeout?: Duration | undefined;
   /** How long to wait for a live owner of the store; default '90s'. */
   readonly lockWait?: Duration | undefined;
@@ -65,6 +66,8 @@ export interface CheckpointerOptions {
   readonly stdio?: 'ignore' | 'track' | undefined;
   /** What to do about files open for writing, sockets and pipes that nobody tracks; default 'warn': tell each once. */
   readonly openFiles?: OpenFilesMode | undefined;
+  /** Default 'cancel': no image without a member that died, fails or does not arrive. 'exclude': such members are left out. */
+  readonly onMemberError?: OnMemberError | undefined;
   readonly logger?: Logger | undefined;
   /** File URL of a module that exports `fileSystem` and/or `clock`: for tests with injected faults. */
   readonly ports?: string | undefined;
@@ -93,6 +96,7 @@ export interface ResolvedOptions {
   readonly keepTails: boolean;
   readonly stdio: 'ignore' | 'track';
   readonly openFiles: OpenFilesMode;
+  readonly onMemberError: OnMemberError;
   readonly logger: Logger;
   readonly ports: string | undefined;
 }
@@ -153,6 +157,7 @@ const SCHEMA = z.strictObject({
   keepTails: z.boolean('expected true or false').default(true),
   stdio: z.enum(['ignore', 'track'], "expected 'ignore' or 'track'").default('ignore'),
   openFiles: z.enum(['warn', 'error', 'ignore'], "expected 'warn', 'error' or 'ignore'").default('warn'),
+  onMemberError: z.enum(['cancel', 'exclude'], "expected 'cancel' or 'exclude'").default('cancel'),
   logger: z.custom<Logger>(isLogger, 'expected an object with warn(message) and error(message), such as console').optional(),
   ports: text('expected the file URL of a module').optional(),
 });
@@ -186,6 +191,7 @@ export function resolveOptions(options: CheckpointerOptions, env: NodeJS.Process
     keepTails: given.keepTails,
     stdio: given.stdio,
     openFiles: given.openFiles,
+    onMemberError: given.onMemberError,
     logger: unfailing(given.logger ?? console),
     ports: given.ports,
   });

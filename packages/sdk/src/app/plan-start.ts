@@ -93,5 +93,6 @@ function unclaimed(run: RunRecord, epoch: number): Incarnation {
     seal: async () => refuse(),
     void: nothing,
     ready: nothing,
+    child: async () => refuse(),
   };
 }

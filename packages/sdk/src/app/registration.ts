@@ -6,6 +6,7 @@
  * 2. The initial object is checked like a restored one, so that no image is written that cannot be started from.
  */
 import { CheckpointError, inPhase, isCheckpointError } from '../base/errors.js';
+import type { Clock } from '../base/ports.js';
 import type { ClassOptions, ClassRegistry } from '../codec/classes.js';
 import { assertEncodable } from '../codec/codec.js';
 import type { Collection, CollectionKey } from '../state/collection.js';
@@ -13,6 +14,7 @@ import { openCollection } from '../state/open-collection.js';
 import { type ProvideOptions, type StateOptions, WASM_KIND } from '../state/provider.js';
 import { SeededRandom } from '../state/random.js';
 import type { ProviderRegistry } from '../state/registry.js';
+import { assertMilliseconds, RunTimer } from '../state/run-timer.js';
 import { assertFits } from '../state/versions.js';
 import { WasmInstance, type WasmMemory, type WasmOptions, type WasmSection, wasmProvider } from '../state/wasm.js';
 import { assertClassOptions, assertInitial, assertProvideOptions, assertStateArguments } from './arguments.js';
@@ -20,10 +22,13 @@ import { assertClassOptions, assertInitial, assertProvideOptions, assertStateArg
 export class Registration {
   readonly #registry: ProviderRegistry;
   readonly #classes: ClassRegistry;
+  readonly #clock: Clock;
   /** Which provider has a WebAssembly memory. */
   readonly #memories = new Map<WasmMemory, string>();
+  readonly #timers: RunTimer[] = [];
 
-  constructor(registry: ProviderRegistry, classes: ClassRegistry) {
+  constructor(registry: ProviderRegistry, classes: ClassRegistry, clock: Clock) {
+    this.#clock = clock;
     this.#classes = classes;
     this.#registry = registry;
   }
@@ -81,6 +86,26 @@ export class Registration {
   collection<K extends CollectionKey, V>(name: string): Collection<K, V> {
     this.#classes.close(`collection() ('${name}')`);
     return openCollection(name, this.#registry, this.#classes) as Collection<K, V>; // as with state(): what was written under this name
+  }
+
+  timer(name: string, ms: number, handler: () => void): RunTimer {
+    assertMilliseconds(`timer('${name}', ms, handler)`, ms);
+    if (typeof handler !== 'function') throw new TypeError(`timer('${name}', ms, handler): expected a function, got ${typeof handler}`);
+    const timer = new RunTimer(name, ms, handler, this.#clock);
+    const claim = this.#registry.add({ name, kind: 'timer', version: 1, capture: () => timer.capture() });
+    if (claim !== undefined) timer.restore(claim.value);
+    this.#timers.push(timer);
+    return timer;
+  }
+
+  /** Timers count from now on. */
+  begin(): void {
+    for (const timer of this.#timers) timer.begin();
+  }
+
+  /** Timers do not fire any more. */
+  end(): void {
+    for (const timer of this.#timers) timer.end();
   }
 
   random(name: string, seed: number | string): SeededRandom {

@@ -32,8 +32,10 @@ import { begin } from './begin.js';
 import { Events } from './events.js';
 import { Life } from './life.js';
 import { locator, makeTip, recordedFiles } from './lineage-facts.js';
+import type { Members } from './members.js';
 import { MAIN, type Opened } from './opened.js';
 import { endWithPlan, endWithRefusal, planStart } from './plan-start.js';
+import { makeMembers } from './wire-members.js';
 
 /** The rooms of one incarnation, before they know each other. */
 interface Rooms {
@@ -47,6 +49,7 @@ interface Rooms {
   readonly background: HelperThread;
   readonly tip: LineageTip;
   readonly carried: CarriedSections | undefined;
+  readonly members: Members;
 }
 
 /** A life, and the plan of its start. */
@@ -99,6 +102,8 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     assertNewest: () => incarnation.assertNewest().catch((error: unknown) => endIfFenced(error, conductor())),
     assertNewestSync: () => background.assertNewestSync(clock),
   });
+  const keepAlive = new KeepAlive(clock);
+  const members = makeMembers(opened, { background, keepAlive, conductor, life });
   const records = recordedFiles(selection);
   const files: FileTable = new FileTable(
     MAIN,
@@ -119,12 +124,13 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     runClock,
     background,
     files,
-    untracked: makeUntracked(opened, records, files),
-    keepAlive: new KeepAlive(clock),
+    untracked: makeUntracked(opened, records, files, () => members.set.roster.all().flatMap(({ descriptors }) => descriptors)),
+    keepAlive,
     handlers: new Handlers(clock, resolved.handlerTimeoutMs),
     registry: makeRegistry(opened),
     carried: makeCarried(opened),
-    tip: makeTip(opened, runClock),
+    tip: makeTip(opened, runClock, () => members.set.records()),
+    members,
   };
 }
 
@@ -148,7 +154,12 @@ function makeCarried({ selection, resolved }: Opened): CarriedSections | undefin
   return new CarriedSections(selection.contents, MAIN, ({ kind }) => kind !== CONTENT_KIND);
 }
 
-function makeUntracked(opened: Opened, records: readonly TrackedFileRecord[], table: FileTable): UntrackedFiles {
+function makeUntracked(
+  opened: Opened,
+  records: readonly TrackedFileRecord[],
+  table: FileTable,
+  channels: () => readonly number[],
+): UntrackedFiles {
   const { resolved, warn } = opened;
   const { files: rules, stdio, openFiles } = resolved;
   return new UntrackedFiles({
@@ -161,12 +172,13 @@ function makeUntracked(opened: Opened, records: readonly TrackedFileRecord[], ta
     mapped: resolved.mappedRoots,
     store: resolved.dir,
     declared: () => table.declarations,
+    channels,
     warn,
   });
 }
 
 function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
-  const { events, background, registry, files, untracked, carried } = rooms;
+  const { background, registry, files, untracked, carried, members } = rooms;
   const staging = new Staging();
   const warnings = new DroppedWarnings(warn);
   const raise = (): void => {
@@ -175,28 +187,29 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
   return {
     ...rooms,
     clock: ports.clock,
+    members: members.set,
     waitingMs: resolved.quiesceTimeoutMs,
-    events: {
-      requested: (facts) => events.emit('requested', facts),
-      waiting: (facts) => events.emit('waiting', facts),
-      quiesced: (facts) => events.emit('quiesced', facts),
-      captured: (facts) => events.emit('captured', facts),
-      committed: (result) => events.emit('committed', result),
-      failed: (facts) => {
-        if (facts.error.code !== 'ERR_CKPT_ABORTED') resolved.logger.error(`ckpt: ${facts.error.message} (${facts.error.code})`);
-        registry.failed(facts.error);
-        events.emit('failed', facts);
-      },
-    },
-    prepare: () => files.settled(),
-    capture: () => captureMember(MAIN, registry.list(), { staging, classes, carried, files: () => untracked.capture(files.capture()) }),
+    events: conductorEvents(resolved, rooms),
+    prepare: ({ reason, name }) => both(files.settled(), members.set.prepare(reason, name)),
+    capture: () =>
+      members.merge(
+        captureMember(MAIN, [...registry.list(), ...members.providers()], {
+          staging,
+          classes,
+          carried,
+          files: () => untracked.capture(files.capture()),
+          foreign: [],
+        }),
+      ),
     acknowledged: (captured) => {
       registry.committed();
+      members.set.committed();
       warnings.tell(captured.sections);
       files.committed(captured.files);
     },
     recycle: () => {
       staging.reset();
+      members.set.recycle();
       files.release();
     },
     persist: (job, done) => background.persist(job, done),
@@ -208,11 +221,33 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
       process.exit(code);
     },
     attention: raise,
-    ended: () => {
+    ended: (why) => {
+      members.end(why);
       life().ended();
       raise();
     },
   };
+}
+
+function conductorEvents({ logger }: Opened['resolved'], { events, registry, members }: Rooms): ConductorParts['events'] {
+  return {
+    requested: (facts) => events.emit('requested', facts),
+    waiting: (facts) => events.emit('waiting', facts),
+    quiesced: (facts) => events.emit('quiesced', facts),
+    captured: (facts) => events.emit('captured', facts),
+    committed: (result) => events.emit('committed', result),
+    failed: (facts) => {
+      if (facts.error.code !== 'ERR_CKPT_ABORTED') logger.error(`ckpt: ${facts.error.message} (${facts.error.code})`);
+      registry.failed(facts.error);
+      members.set.notCommitted(facts.error);
+      events.emit('failed', facts);
+    },
+  };
+}
+
+function both(one: Promise<void> | undefined, other: Promise<void> | undefined): Promise<void> | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return Promise.all([one, other]).then(() => undefined);
 }
 
 /** Whoever finds out first that this life is fenced ends it, so that its safepoints throw too. */

@@ -32,6 +32,7 @@ export const ERROR_CODES = {
   ERR_CKPT_IMAGE_VERSION: 'An image has a newer format than this version reads.',
   ERR_CKPT_IO: 'The operating system refused a file operation.',
   ERR_CKPT_LOCKED: 'Another live incarnation owns the store.',
+  ERR_CKPT_MEMBER: 'A member of the checkpoint set died, failed or is not what was expected.',
   ERR_CKPT_MEMORY: 'There was not enough memory for the capture.',
   ERR_CKPT_NAME_TAKEN: 'This incarnation has already given that name to an image.',
   ERR_CKPT_NO_ANSWER: 'The running program did not answer a request in time.',
@@ -53,7 +54,7 @@ export const ERROR_CODES = {
   ERR_CKPT_THREAD: 'The background thread ended unexpectedly.',
   ERR_CKPT_TIMEOUT: 'A handler, a provider or a member took longer than allowed.',
   ERR_CKPT_UNCERTAIN: 'The image is written, but whether it survives a power failure is unknown.',
-  ERR_CKPT_UNCLAIMED: 'The image has a section that no provider of the program claims.',
+  ERR_CKPT_UNCLAIMED: 'The image has a section or a member that the program does not claim.',
   ERR_CKPT_UNSUPPORTED_VALUE: 'A value in the registered state cannot be carried without loss.',
   ERR_CKPT_WRONG_APP: 'The store or image belongs to another program.',
   ERR_CKPT_WRONG_RUN: 'The image belongs to another run.',
@@ -70,6 +71,8 @@ export interface ErrorContext {
   readonly section?: string;
   readonly handler?: string;
   readonly owner?: object;
+  /** Who did not come to a safepoint, and what each was last seen doing. */
+  readonly missing?: readonly { readonly task: string; readonly lastSafepoint: string }[];
 }
 
 /** The step during which a failure happened. */
@@ -120,6 +123,10 @@ export class CheckpointError extends Error {
   }
   get member(): string | undefined {
     return this.context.member;
+  }
+  /** Who did not come to a safepoint, when a checkpoint was given up for that. */
+  get missing(): ErrorContext['missing'] {
+    return this.context.missing;
   }
   get path(): string | undefined {
     return this.context.path;

@@ -55,6 +55,7 @@ export class Background {
   #state: ThreadState = 'running';
   #replaced = 0;
   #pollMs: number | undefined;
+  readonly #ticked: SharedArrayBuffer[] = [];
   /** The answer to the last `assert-newest`. */
   #newest: { readonly error: Error | undefined } | undefined;
 
@@ -86,6 +87,12 @@ export class Background {
   pollRequests(everyMs: number): void {
     this.#pollMs = everyMs;
     this.#send({ type: 'poll', everyMs });
+  }
+
+  /** Safepoints that poll the first slot of `memory` are told to let their event loop turn. */
+  tick(memory: SharedArrayBuffer): void {
+    this.#ticked.push(memory);
+    this.#send({ type: 'tick', memory });
   }
 
   /** Handles what the thread has sent, without a turn of the event loop. */
@@ -180,6 +187,7 @@ export class Background {
     this.#worker = worker;
     this.#port = port1;
     if (this.#pollMs !== undefined) this.pollRequests(this.#pollMs);
+    for (const memory of this.#ticked) this.#send({ type: 'tick', memory });
   }
 
   #handle(message: FromThread): void {

@@ -10,11 +10,11 @@ import { CheckpointError } from '../base/errors.js';
 import { type Contents, keepsContents, type SecuredFile } from '../files/contents.js';
 import type { BaseRecord, FileRecord, StreamedSection, WrittenImage } from '../image/contract.js';
 import { lengthOf } from '../image/writer.js';
+import type { CapturedSection } from '../state/provider.js';
 import { leaseBases, type Reuse } from '../store/base-leases.js';
 import { carriedParts } from '../store/carried-parts.js';
 import type { Store } from '../store/contract.js';
 import type { OldSection, PreviousImage, PreviousImages } from '../store/previous-image.js';
-import type { CapturedSection } from './capture.js';
 import type { PersistJob } from './thread-protocol.js';
 
 export interface BuildParts {

@@ -13,15 +13,9 @@ import type { EncodedMember, FoundBuffer } from '../codec/contract.js';
 import type { CapturedFiles } from '../files/table.js';
 import type { BufferInput, SectionInput } from '../image/contract.js';
 import type { CarriedSections } from '../state/carried.js';
-import type { Provider } from '../state/provider.js';
+import type { CapturedSection, Provider } from '../state/provider.js';
 import { assertFits } from '../state/versions.js';
 import type { Staging } from './staging.js';
-
-/** A section as it is handed to the thread. */
-export interface CapturedSection extends SectionInput {
-  /** How many bytes of the same section in the image before come first. */
-  readonly follows?: number;
-}
 
 export interface Captured {
   readonly sections: readonly CapturedSection[];
@@ -39,19 +33,21 @@ export interface CaptureParts {
   /** Sections that no provider claimed and that go along unread. */
   readonly carried: CarriedSections | undefined;
   readonly files: () => CapturedFiles;
+  /** Memory that belongs to somebody else's part of the image: state that holds it is refused. */
+  readonly foreign: readonly SharedArrayBuffer[];
 }
 
 /** @throws CheckpointError ERR_CKPT_PROVIDER, ERR_CKPT_UNSUPPORTED_VALUE, ERR_CKPT_MEMORY */
 export function captureMember(
   member: string,
   providers: readonly Provider[],
-  { staging, classes, carried, files: captureFiles }: CaptureParts,
+  { staging, classes, carried, files: captureFiles, foreign }: CaptureParts,
 ): Captured {
   const roots = new Map<string, unknown>();
   for (const provider of providers) if (provider.log === undefined) roots.set(provider.name, captureProvider(provider));
   try {
     const dropping = new Set(providers.flatMap(({ name, onUnsupported }) => (onUnsupported === 'drop' ? [name] : [])));
-    const encoded = withMemories(encodeMember(roots, classes, { dropping }), providers);
+    const encoded = withMemories(encodeMember(roots, classes, { dropping, foreign: new Set(foreign) }), providers);
     const byName = new Map(providers.map((provider) => [provider.name, provider]));
     const values = encoded.sections.map((section): SectionInput => {
       const provider = byName.get(section.name);

@@ -7,16 +7,21 @@
  * 3. Only the phase decides what is legal (phases.ts); the pause itself is the business of flight.ts.
  * 4. A checkpoint takes off a microtask after everybody stands, so that requests of one turn share an image, and one
  *    asked for in a synchronous loop is taken at its next safepointSync().
- * 5. The flag that safepoints poll is up while a checkpoint waits or everybody stands for one.
+ * 5. With members the program waits at its safepoint until all of them stand too, from the first stop on no longer than
+ *    `waitingMs`: then the checkpoint is cancelled, everybody goes on, and the error says who did not arrive.
+ * 6. The flag that safepoints poll is up while a checkpoint waits or everybody stands for one.
  */
 import { CheckpointError } from '../base/errors.js';
 import type { Place } from '../base/place.js';
 import type { Clock } from '../base/ports.js';
+import type { MissingMember } from '../members/round.js';
+import type { Progress } from '../members/set-contract.js';
 import { Batch } from './batch.js';
 import { Flight, type FlightParts } from './flight.js';
+import { Patience, quiesceTimedOut } from './patience.js';
 import { advance, type EndReason, type Phase } from './phases.js';
 import type { CheckpointRequest, CheckpointResult, RequestReason } from './request.js';
-import { type Missing, SafepointGate } from './safepoint.js';
+import { type Missing, type ProgramProgress, SafepointGate } from './safepoint.js';
 import { WaitingReport } from './waiting-report.js';
 
 interface ConductorEvents {
@@ -24,8 +29,22 @@ interface ConductorEvents {
   readonly waiting: (facts: { readonly reason: RequestReason; readonly sinceMs: number; readonly missing: readonly Missing[] }) => void;
 }
 
+/** The members of the checkpoint set beside the program, as the conductor needs them. */
+export interface OtherMembers {
+  readonly populated: boolean;
+  readonly somebodyStands: boolean;
+  /** Begins a round. Returns why it cannot succeed. */
+  gather(): CheckpointError | undefined;
+  progress(program: ProgramProgress): Progress;
+  missing(): readonly MissingMember[];
+  /** Goes on without those that are missing, where the program has allowed that. @returns whether anybody was left out */
+  leaveOut(): boolean;
+  goOn(): void;
+}
+
 export interface ConductorParts extends Omit<FlightParts, 'gate' | 'events'> {
   readonly clock: Clock;
+  readonly members: OtherMembers;
   readonly events: ConductorEvents & FlightParts['events'];
   /** Period of the `waiting` event, ms. */
   readonly waitingMs: number;
@@ -39,6 +58,7 @@ export class Conductor {
   readonly gate: SafepointGate;
   readonly #parts: ConductorParts;
   readonly #waiting: WaitingReport;
+  readonly #patience: Patience;
   #phase: Phase = { at: 'idle' };
   #final: CheckpointResult | undefined;
   #queued: CheckpointRequest[] = [];
@@ -47,7 +67,11 @@ export class Conductor {
 
   constructor(parts: ConductorParts) {
     this.#parts = parts;
-    this.gate = new SafepointGate(() => this.#tryRun());
+    this.gate = new SafepointGate(
+      () => this.advance(),
+      () => parts.members.goOn(),
+    );
+    this.#patience = new Patience(parts.clock, parts.waitingMs);
     this.#waiting = new WaitingReport(parts.clock, parts.waitingMs);
   }
 
@@ -93,7 +117,28 @@ export class Conductor {
     if (queued < 0 && !batched) return;
     if (request.name !== undefined) this.#parts.tip.release([request.name]);
     this.#parts.events.failed({ reason: request.reason, name: request.name, error });
-    if (this.#phase.at === 'quiescing' && this.#phase.batch.empty) this.#toIdle();
+    if (this.#phase.at !== 'quiescing' || !this.#phase.batch.empty) return;
+    this.gate.open();
+    this.#parts.members.goOn();
+    this.#toIdle();
+  }
+
+  /** The checkpoint that gathers the members cannot succeed: everybody goes on. */
+  cancel(error: CheckpointError): void {
+    if (this.#phase.at !== 'quiescing') return;
+    const { batch } = this.#phase;
+    this.#patience.end();
+    this.#waiting.stop();
+    this.#phase = advance(this.#phase, { at: 'idle' });
+    this.gate.open();
+    this.#parts.members.goOn();
+    this.#refuseBatch(batch, error);
+    if (this.#phase.at === 'idle') this.#toIdle();
+  }
+
+  /** A member joined: the program waits for it too. */
+  joined(): void {
+    if (this.#phase.at === 'quiescing') this.gate.hold('gathering');
   }
 
   /** Final, because the program was finished before it was started: whoever asks is answered with its final image. */
@@ -118,6 +163,7 @@ export class Conductor {
     // From the take-off on, the flight settles its batch itself.
     const batch = this.#phase.at === 'quiescing' ? this.#phase.batch : undefined;
     this.#waiting.stop();
+    this.#patience.end();
     this.#phase = advance(this.#phase, { at: 'ended', why });
     this.#parts.ended(why);
     this.gate.open();
@@ -135,6 +181,7 @@ export class Conductor {
     const { batch } = this.#phase;
     this.gate.arrive(task, place, 'safepoint');
     try {
+      if (this.#parts.members.populated) throw syncWithMembers(String(place));
       if (!this.gate.everybodyStands()) return;
       const flight = this.#takeOff(batch);
       flight.runSync();
@@ -150,19 +197,42 @@ export class Conductor {
     this.#queued = [];
     this.#phase = advance(this.#phase, { at: 'quiescing', batch });
     this.#parts.attention();
-    this.#waiting.start((sinceMs) => this.#parts.events.waiting({ reason: batch.reason, sinceMs, missing: this.gate.missing() }));
-    this.#tryRun();
+    this.#waiting.start((sinceMs) => this.#parts.events.waiting({ reason: batch.reason, sinceMs, missing: this.#missing() }));
+    const refusal = this.#parts.members.gather();
+    if (this.#parts.members.populated) this.gate.hold('gathering');
+    if (refusal === undefined) this.advance();
+    else this.cancel(refusal);
   }
 
-  #tryRun(): void {
+  /** Somebody came to stand, or left the set. */
+  advance(): void {
     queueMicrotask(() => {
-      if (this.#phase.at === 'quiescing' && this.gate.everybodyStands()) void this.#takeOff(this.#phase.batch).run();
+      if (this.#phase.at !== 'quiescing') return;
+      const { members } = this.#parts;
+      if (members.populated && (this.gate.somebodyStands() || members.somebodyStands)) {
+        this.#patience.begin(() => this.#losePatience());
+      }
+      const progress = members.progress(this.gate.progress);
+      if (progress === 'program-runs-on') this.gate.runOn();
+      else if (progress === 'stopping') this.gate.hold();
+      else if (progress === 'stopped') void this.#takeOff(this.#phase.batch).run();
     });
+  }
+
+  /** Invariant 5; members may be left out, the program itself may not. */
+  #losePatience(): void {
+    if (this.gate.missing().length === 0 && this.#parts.members.leaveOut()) this.advance();
+    else this.cancel(quiesceTimedOut(this.#parts.waitingMs, this.#missing()));
+  }
+
+  #missing(): readonly Missing[] {
+    return [...this.gate.missing(), ...this.#parts.members.missing()];
   }
 
   /** From here on everybody stands. */
   #takeOff(batch: Batch): Flight {
     this.#waiting.stop();
+    this.#patience.end();
     this.#phase = advance(this.#phase, { at: 'capturing', batch });
     this.gate.hold();
     this.#parts.attention();
@@ -196,7 +266,8 @@ export class Conductor {
 
   #toIdle(): void {
     this.#waiting.stop();
-    this.#phase = advance(this.#phase, { at: 'idle' });
+    this.#patience.end();
+    if (this.#phase.at !== 'idle') this.#phase = advance(this.#phase, { at: 'idle' });
     this.#wake();
     this.#beginNext();
   }
@@ -226,4 +297,12 @@ export function endedError(why: EndReason, call = 'checkpoint'): CheckpointError
     case 'closed':
       return new CheckpointError('ERR_CKPT_CLOSED', `${call}: the checkpointer was closed; open it anew to go on`, { phase: 'request' });
   }
+}
+
+function syncWithMembers(place: string): CheckpointError {
+  return new CheckpointError(
+    'ERR_CKPT_PHASE',
+    `safepointSync() at ${place}: a program with members lets its event loop turn to gather them; use await safepoint() here, members may use safepointSync()`,
+    { phase: 'quiesce' },
+  );
 }

@@ -4,7 +4,7 @@
  * Invariants
  * 1. Once for each provider of an incarnation, when an image that lacks something is acknowledged; the images say it each time.
  */
-import type { CapturedSection } from './capture.js';
+import type { CapturedSection } from '../state/provider.js';
 
 export class DroppedWarnings {
   readonly #told = new Set<string>();

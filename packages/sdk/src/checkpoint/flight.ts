@@ -45,7 +45,7 @@ export interface FlightParts {
     }) => void;
   };
   /** Waits until a capture can be taken; undefined when it can be now. */
-  readonly prepare: () => Promise<void> | undefined;
+  readonly prepare: (facts: { readonly reason: RequestReason; readonly name: string | undefined }) => Promise<void> | undefined;
   readonly capture: () => Captured;
   /** The image that holds this capture was acknowledged. */
   readonly acknowledged: (captured: Captured) => void;
@@ -111,7 +111,7 @@ export class Flight {
     const { handlers, keepAlive } = this.#parts;
     try {
       await keepAlive.during(handlers.run('atCheckpoint', this.#facts));
-      const preparing = this.#parts.prepare();
+      const preparing = this.#parts.prepare(this.#facts);
       if (preparing !== undefined) await keepAlive.during(preparing);
       const taken = this.#capture();
       if (!this.#exit) this.#resumeFailed(await this.#resume());

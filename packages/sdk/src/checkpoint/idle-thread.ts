@@ -14,6 +14,7 @@ export function idleThread(): HelperThread {
     persist: (_job, done) => done({ ok: false, error: nothingIsWritten() }),
     settle: () => {},
     pollRequests: () => {},
+    tick: () => {},
     drain: () => {},
     waitSync: (settled) => {
       if (!settled()) throw nothingIsWritten();

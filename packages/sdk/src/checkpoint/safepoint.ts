@@ -6,17 +6,26 @@
  *    Calls that wait for a checkpoint stand too, beside a safepoint of the same task or without one.
  * 2. While the gate is held, whoever stands stays, and a `safe()` whose promise settles waits until it is opened.
  * 3. What a task is handed while it stands is taken when it goes on, not before (`whenGoingOn`).
- * 4. Nothing here decides when a checkpoint begins: the conductor is told whenever everybody stands.
+ * 4. While members gather, whoever stands at a safepoint stays, but a `safe()` whose promise settles goes on: another member
+ *    may need what the program does next.
+ * 5. Nothing here decides when a checkpoint begins: the conductor is told whenever everybody stands.
  */
 import { CheckpointError } from '../base/errors.js';
 import type { Place } from '../base/place.js';
 
 /** By what a task stands: at a safepoint, or in a call that asked for a checkpoint and waits for its capture. */
-export type StandKind = 'safepoint' | 'call';
+export type StandKind = 'safepoint' | 'safe' | 'call';
+
+/** `gathering`: until everybody has come to stand. `stopped`: nobody goes on before the gate is opened. */
+export type HoldMode = 'gathering' | 'stopped';
 
 interface Task {
   readonly key: string;
   safepoint: Place | undefined;
+  /** Of the safepoint it stands at. */
+  step: number | undefined;
+  /** It runs on although the gate is held: others are at a later step. */
+  passes: boolean;
   calls: number;
   lastPlace: Place;
   /** What counts as done only once the task goes on. */
@@ -31,18 +40,26 @@ export interface Missing {
   readonly lastSafepoint: string;
 }
 
+/** Where the program stands, or what it has passed. */
+export interface ProgramProgress {
+  readonly stands: boolean;
+  readonly step: number | undefined;
+}
+
 export class SafepointGate {
   readonly #tasks = new Map<string, Task>();
   readonly #arrived: () => void;
-  #held: { readonly opened: Promise<void>; readonly open: () => void } | undefined;
+  readonly #opened: () => void;
+  #held: { readonly opened: Promise<void>; readonly open: () => void; readonly mode: HoldMode } | undefined;
 
-  /** @param arrived called after a task came to stand */
-  constructor(arrived: () => void) {
+  /** @param arrived called after a task came to stand @param opened called when the gate was opened */
+  constructor(arrived: () => void, opened: () => void = () => {}) {
     this.#arrived = arrived;
+    this.#opened = opened;
   }
 
   join(key: string, place: Place): void {
-    this.#tasks.set(key, { key, safepoint: undefined, calls: 0, lastPlace: place, onLeave: [] });
+    this.#tasks.set(key, { key, safepoint: undefined, step: undefined, passes: false, calls: 0, lastPlace: place, onLeave: [] });
   }
 
   everybodyStands(): boolean {
@@ -68,9 +85,9 @@ export class SafepointGate {
    * Comes to stand.
    * @throws CheckpointError ERR_CKPT_CONCURRENT_SAFEPOINT for a second safepoint
    */
-  arrive(key: string, place: Place, kind: StandKind): void {
+  arrive(key: string, place: Place, kind: StandKind, step?: number): void {
     const task = this.#task(key);
-    if (kind === 'safepoint' && task.safepoint !== undefined) {
+    if (kind !== 'call' && task.safepoint !== undefined) {
       throw new CheckpointError(
         'ERR_CKPT_CONCURRENT_SAFEPOINT',
         `safepoint of task '${key}' at ${String(place)}: the same task already stands at ${String(task.safepoint)}; ` +
@@ -78,18 +95,24 @@ export class SafepointGate {
         { member: key, phase: 'quiesce' },
       );
     }
-    if (kind === 'safepoint') task.safepoint = place;
-    else task.calls++;
+    if (kind === 'call') {
+      task.calls++;
+    } else {
+      task.safepoint = place;
+      task.step = step;
+      task.passes = false;
+    }
     task.lastPlace = place;
     this.#arrived();
   }
 
   /** Goes on, once the gate is open (invariant 2). Returns undefined when it may go on at once. */
   leave(key: string, kind: StandKind): Promise<void> | undefined {
-    if (this.#held !== undefined) return this.#held.opened.then(() => this.leave(key, kind));
     const task = this.#task(key);
-    if (kind === 'safepoint') task.safepoint = undefined;
-    else task.calls--;
+    const runsOn = task.passes || (kind === 'safe' && this.#held?.mode === 'gathering');
+    if (this.#held !== undefined && !runsOn) return this.#held.opened.then(() => this.leave(key, kind));
+    if (kind === 'call') task.calls--;
+    else task.safepoint = undefined;
     if (!standing(task)) for (const action of task.onLeave.splice(0)) action();
     return undefined;
   }
@@ -101,19 +124,43 @@ export class SafepointGate {
     else action();
   }
 
-  hold(): void {
-    if (this.#held !== undefined) return;
+  /** The step of the last safepoint that was passed without stopping; written by the fast path. */
+  passedStep: number | undefined;
+
+  /** Where the program is in its steps: at the one where it stands, or beyond the one it has passed. */
+  get progress(): ProgramProgress {
+    const stands = this.everybodyStands();
+    const [step] = [...this.#tasks.values()].flatMap((task) => (task.safepoint === undefined ? [] : (task.step ?? [])));
+    return { stands, step: stands ? step : this.passedStep };
+  }
+
+  /** Lets those run on that stand at a safepoint with a step; the gate stays held for everybody else. */
+  runOn(): void {
+    for (const task of this.#tasks.values()) task.passes = task.safepoint !== undefined && task.step !== undefined;
+    this.#reopen(this.#held?.mode ?? 'gathering');
+  }
+
+  hold(mode: HoldMode = 'stopped'): void {
+    if (this.#held?.mode === mode) return;
+    this.#reopen(mode);
+  }
+
+  /** Whoever waits at the gate looks again whether it may go on. */
+  #reopen(mode: HoldMode): void {
+    const before = this.#held;
     let open: () => void = () => {};
     const opened = new Promise<void>((resolve) => {
       open = resolve;
     });
-    this.#held = { opened, open };
+    this.#held = { opened, open, mode };
+    before?.open();
   }
 
   open(): void {
     const held = this.#held;
     this.#held = undefined;
     held?.open();
+    if (held !== undefined) this.#opened();
   }
 
   get held(): boolean {

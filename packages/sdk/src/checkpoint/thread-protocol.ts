@@ -11,7 +11,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { ErrorRecord } from '../base/error-transfer.js';
 import type { CapturedFiles } from '../files/table.js';
 import type { ImageInput, ImageRef } from '../image/contract.js';
-import type { CapturedSection } from './capture.js';
+import type { CapturedSection } from '../state/provider.js';
 
 /** Slots of the shared Int32Array. */
 export const SHARED = {
@@ -59,6 +59,8 @@ export type ToThread =
   | { readonly type: 'persist'; readonly job: PersistJob }
   | { readonly type: 'settle'; readonly request: FoundRequest; readonly answer: string }
   | { readonly type: 'poll'; readonly everyMs: number }
+  /** Tells the safepoints of a member, too, to let their event loop turn. */
+  | { readonly type: 'tick'; readonly memory: SharedArrayBuffer }
   /** Answered at once by `newest`, also while a job is under way: the program stands and waits. */
   | { readonly type: 'assert-newest' }
   | { readonly type: 'stop' };

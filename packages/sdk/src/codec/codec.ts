@@ -24,6 +24,8 @@ import { MAX_SECTION_BYTES, TREE_1 } from './tags.js';
 export interface EncodeOptions {
   /** Names of those that asked to leave out what cannot be carried; each object is looked at in full then. */
   readonly dropping?: ReadonlySet<string>;
+  /** Memory that is captured elsewhere: values that hold it are refused. */
+  readonly foreign?: ReadonlySet<ArrayBufferLike>;
   /** null: every object is looked at in full. */
   readonly hidden?: HiddenClasses | null;
 }
@@ -35,10 +37,10 @@ export interface EncodeOptions {
 export function encodeMember(
   roots: ReadonlyMap<string, unknown>,
   classes: ClassRegistry = NO_CLASSES,
-  { dropping = new Set(), hidden = hiddenClasses }: EncodeOptions = {},
+  { dropping = new Set(), foreign = new Set(), hidden = hiddenClasses }: EncodeOptions = {},
 ): EncodedMember {
   return inMemory('', () => {
-    const walk = walkAll(roots, classes, { dropping, hidden });
+    const walk = walkAll(roots, classes, { dropping, foreign, hidden });
     for (const name of importersOfDropped(walk.sections)) assertEncodable(name, roots.get(name), classes);
     assertPacksBytes([...roots.keys()]);
     const sections = walk.sections.map((section) => {
@@ -57,11 +59,15 @@ export function encodeMember(
 }
 
 /** Walks until no more objects are met that cannot be carried. */
-function walkAll(roots: ReadonlyMap<string, unknown>, classes: ClassRegistry, { dropping, hidden }: Required<EncodeOptions>): GraphWalk {
+function walkAll(
+  roots: ReadonlyMap<string, unknown>,
+  classes: ClassRegistry,
+  { dropping, foreign, hidden }: Required<EncodeOptions>,
+): GraphWalk {
   const drops = new Drops(dropping);
   for (;;) {
     const known = drops.size;
-    const walk = new GraphWalk(roots, { classes, drops, hidden: dropping.size === 0 ? hidden : null });
+    const walk = new GraphWalk(roots, { classes, drops, foreign, hidden: dropping.size === 0 ? hidden : null });
     for (const [name, value] of roots) inMemory(name, () => walk.section(name, value));
     walk.assertRegistered();
     if (drops.size === known) return walk;
@@ -84,7 +90,8 @@ function importersOfDropped(sections: readonly GraphSection[]): string[] {
  */
 export function assertEncodable(name: string, value: unknown, classes: ClassRegistry = NO_CLASSES, dropping = false): void {
   inMemory(name, () => {
-    const walk = walkAll(new Map([[name, value]]), classes, { dropping: new Set(dropping ? [name] : []), hidden: hiddenClasses });
+    const options = { dropping: new Set(dropping ? [name] : []), foreign: new Set<ArrayBufferLike>(), hidden: hiddenClasses };
+    const walk = walkAll(new Map([[name, value]]), classes, options);
     for (const section of walk.sections) walk.wire(section);
   });
 }

@@ -36,6 +36,11 @@ const UNCLEAR_VIEW: Reason = {
   remedy: 'make it a view of a fixed offset and length within the memory',
 };
 
+const FOREIGN: Reason = {
+  what: 'shared memory of the set, which is captured once, with the program',
+  remedy: 'keep views on it outside of the registered state, and ask for it with shared(name)',
+};
+
 interface MetWindow extends PoolWindow {
   readonly section: GraphSection;
 }
@@ -45,10 +50,15 @@ export class GraphMemory {
   readonly #listed = new Map<ArrayBufferLike, number>();
   readonly #pools = new Map<ArrayBufferLike, MetWindow[]>();
   readonly #met: (memory: object) => boolean;
+  readonly #foreign: ReadonlySet<ArrayBufferLike>;
 
-  /** @param met whether an object was met already */
-  constructor(met: (memory: object) => boolean) {
+  /**
+   * @param met whether an object was met already
+   * @param foreign memory that is captured elsewhere
+   */
+  constructor(met: (memory: object) => boolean, foreign: ReadonlySet<ArrayBufferLike>) {
     this.#met = met;
+    this.#foreign = foreign;
     // The program may have set another size since.
     poolBytes.add(Buffer.allocUnsafe(1).buffer.byteLength);
   }
@@ -64,7 +74,7 @@ export class GraphMemory {
   }
 
   scanMemory(section: GraphSection, memory: ArrayBufferLike, integrity: Integrity): void {
-    const fault = memoryFault(memory);
+    const fault = this.#foreign.has(memory) ? FOREIGN : memoryFault(memory);
     if (fault !== undefined) throw new Unsupported(memory, fault);
     if (this.isBulk(memory)) {
       const index = this.#list(memory);

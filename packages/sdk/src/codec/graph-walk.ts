@@ -32,6 +32,8 @@ const MOST_CLASSES = 20;
 export interface WalkParts {
   readonly classes: ClassRegistry;
   readonly drops: Drops;
+  /** Memory that is captured elsewhere. */
+  readonly foreign: ReadonlySet<ArrayBufferLike>;
   /** null: every object is looked at in full. */
   readonly hidden: HiddenClasses | null;
 }
@@ -51,11 +53,11 @@ export class GraphWalk {
   /** By prototype, the first instance of each class that is not registered. */
   readonly #missing = new Map<unknown, { readonly object: object; readonly reason: Reason; readonly section: string }>();
 
-  constructor(roots: ReadonlyMap<string, unknown>, { classes, drops, hidden }: WalkParts) {
+  constructor(roots: ReadonlyMap<string, unknown>, { classes, drops, foreign, hidden }: WalkParts) {
     this.#roots = roots;
     this.#drops = drops;
     const familiars = hidden === null ? undefined : new Familiars(hidden);
-    this.memory = new GraphMemory((memory) => this.#met.has(memory));
+    this.memory = new GraphMemory((memory) => this.#met.has(memory), foreign);
     this.#scanner = new Scanner({ classes, memory: this.memory, encoded: this.#encoded, familiars });
   }
 

@@ -6,7 +6,8 @@
  * 1. Every descriptor is listed but those that nobody can miss: event loops, pipes of which the process holds both ends,
  *    devices, the store's own files.
  * 2. Reported are regular files open for writing that nobody tracks, sockets and pipes; each once, MOST_REPORTS in all.
- *    Not reported is what came from whoever started the program: stdin, stdout, stderr, the channel of a forked process.
+ *    Not reported is what came from whoever started the program: stdin, stdout, stderr, the channel of a forked
+ *    process; nor the channels to members.
  * 3. With `error` the checkpoint is refused before anything of it is written.
  */
 import { CheckpointError } from '../base/errors.js';
@@ -25,8 +26,8 @@ export interface AuditRequest {
   readonly declared: readonly string[];
   readonly rules: readonly FileRule[];
   readonly workingDirectory: string;
-  /** Descriptor of the channel to the process that forked the program. */
-  readonly channel: number | undefined;
+  /** Descriptors of the channels to the process that forked the program, and to forked members. */
+  readonly channels: readonly number[];
   /** Where files were opened, by descriptor, as far as somebody has watched. */
   readonly openers: readonly NotedOpener[];
 }
@@ -116,7 +117,7 @@ function judgement(
     const { fd, kind, target, identity } = descriptor;
     const known = byIdentity.get(keyOf(identity)) ?? (declared.has(target) ? target : undefined) ?? given.get(keyOf(identity));
     if (known !== undefined) return { descriptor, tracked: known, report: false };
-    if (kind === 'folder' || fd === request.channel) return { descriptor, report: false };
+    if (kind === 'folder' || request.channels.includes(fd)) return { descriptor, report: false };
     if (kind === 'file') return { descriptor, report: canWrite(descriptor) && policyOf(target) === undefined };
     return { descriptor, report: !isInherited(descriptor) };
   };

@@ -45,6 +45,8 @@ export interface UntrackedParts extends UntrackedOptions {
   readonly store: string;
   /** Files that the program has declared and not closed. */
   readonly declared: () => readonly FileDeclaration[];
+  /** Descriptors of the channels to forked members. */
+  readonly channels: () => readonly number[];
   readonly warn: (message: string) => void;
 }
 
@@ -127,7 +129,7 @@ export class UntrackedFiles {
       declared,
       rules,
       workingDirectory: this.#workingDirectory,
-      channel: channelDescriptor(),
+      channels: [...channelDescriptor(), ...this.#parts.channels()],
       openers: recordedOpeners(),
     };
     const carried = tracked.carried.map((record) => this.#whereItLies(record));
@@ -171,8 +173,8 @@ function assertPossible({ rules, stdio }: UntrackedOptions): void {
 }
 
 /** The channel of a forked process; the type of `process.channel` does not tell that it has a number. */
-function channelDescriptor(): number | undefined {
+function channelDescriptor(): readonly number[] {
   const channel: unknown = process.channel;
-  if (typeof channel !== 'object' || channel === null || !('fd' in channel)) return undefined;
-  return typeof channel.fd === 'number' && channel.fd >= 0 ? channel.fd : undefined;
+  if (typeof channel !== 'object' || channel === null || !('fd' in channel)) return [];
+  return typeof channel.fd === 'number' && channel.fd >= 0 ? [channel.fd] : [];
 }

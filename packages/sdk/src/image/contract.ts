@@ -202,6 +202,11 @@ export interface ImageContents {
   readonly buffers: readonly ArrayBufferLike[];
 }
 
+/** As much of an image as is needed to decode its sections. */
+export interface ImageParts extends Pick<ImageContents, 'sections' | 'buffers'> {
+  readonly manifest: Pick<Manifest, 'image' | 'sections' | 'buffers'>;
+}
+
 /** One thing found wrong by `verify`. `section` names the damaged part: a section's or buffer's name, `header`, … */
 export interface Damage {
   readonly section: string;

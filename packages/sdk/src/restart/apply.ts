@@ -32,6 +32,13 @@ export interface ApplyParts {
   /** Undefined for a start from a finished image, which leaves files alone. */
   readonly files: FilesAtStart | undefined;
   readonly unclaimed: UnclaimedParts;
+  readonly members: MembersAtStart;
+}
+
+/** Members are started once files are put back, and ended when the start fails. */
+export interface MembersAtStart {
+  readonly launch: () => Promise<void>;
+  readonly terminate: () => Promise<void>;
 }
 
 /**
@@ -53,6 +60,7 @@ export async function applyRestart(parts: ApplyParts): Promise<UnclaimedSections
   );
   try {
     await parts.files?.apply();
+    await parts.members.launch();
     await restoreState(parts);
     await parts.files?.done();
   } catch (error) {
@@ -70,8 +78,9 @@ async function restoreState(parts: ApplyParts): Promise<void> {
 }
 
 /** Marks the epoch as void even when the files cannot be put back: the next start goes on with their journal. */
-async function undo({ files, incarnation }: ApplyParts): Promise<void> {
+async function undo({ files, members, incarnation }: ApplyParts): Promise<void> {
   try {
+    await members.terminate();
     await files?.undo();
   } finally {
     await incarnation.void();

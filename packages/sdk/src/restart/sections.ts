@@ -11,7 +11,7 @@ import type { ClassRegistry } from '../codec/classes.js';
 import type { DecodedSection } from '../codec/contract.js';
 import type { KnownClasses } from '../codec/graph-classes.js';
 import { CONTENT_KIND } from '../files/content-sections.js';
-import type { ImageContents, SectionRecord } from '../image/contract.js';
+import type { ImageParts, SectionRecord } from '../image/contract.js';
 import { buffersOf } from '../image/section-buffers.js';
 import type { RestoredSection } from '../state/registry.js';
 import { decodeRecord } from './decode-record.js';
@@ -22,7 +22,7 @@ export type Sections = ReadonlyMap<string, RestoredSection>;
  * @param classes those of the program, which may join until the first value is asked for
  * @throws CheckpointError ERR_CKPT_DECODE naming the section
  */
-export function decodeSections(contents: ImageContents, member: string, classes: ClassRegistry): Sections {
+export function decodeSections(contents: ImageParts, member: string, classes: ClassRegistry): Sections {
   const { sections: records } = contents.manifest;
   const checked = new Map<number, DecodedSection>();
   const indexes = [...records.keys()].filter((index) => isValue(records[index], member) && contents.sections[index] !== undefined);
@@ -55,7 +55,7 @@ function isValue(record: SectionRecord | undefined, member: string): boolean {
 }
 
 interface Decoding {
-  readonly contents: ImageContents;
+  readonly contents: ImageParts;
   readonly classes: KnownClasses;
   /** By position in the manifest. */
   readonly decoded: Map<number, DecodedSection>;

@@ -9,19 +9,17 @@
  *    can have; nobody claims these, and they go when nothing carried imports them any more.
  * 4. Its memory is shared with the writer and never transferred: one copy serves every image.
  */
-import type { BufferInput, ImageContents, SectionInput, SectionRecord } from '../image/contract.js';
+import type { BufferInput, ImageParts, SectionInput, SectionRecord } from '../image/contract.js';
 
 export const CARRIED_KIND = 'carried';
 
-/** Names of sections that are not of providers: carried ones, and the contents of tracked files. */
+/** Names of sections that are not of providers: carried ones, the contents of tracked files, and what belongs to the set. */
 export function isReservedName(name: string): boolean {
-  return /^(?:file(?:\+\d+)?|carried):/.test(name);
+  return /^(?:file(?:\+\d+)?|carried|ckpt):/.test(name);
 }
 
 /** One copy must fit into one typed array. */
 const WINDOW_BYTES = 2 ** 30;
-
-type Source = Pick<ImageContents, 'manifest' | 'sections' | 'buffers'>;
 
 /** Indexes count from the first carried section and the first carried buffer. */
 interface CarriedParts {
@@ -32,7 +30,7 @@ interface CarriedParts {
 const NOTHING: CarriedParts = { sections: [], buffers: [] };
 
 export class CarriedSections {
-  readonly #source: Source;
+  readonly #source: ImageParts;
   readonly #sections: readonly SectionRecord[];
   readonly #candidates: ReadonlySet<number>;
   readonly #bytes = new Map<number, Uint8Array>();
@@ -40,7 +38,7 @@ export class CarriedSections {
   #parts: CarriedParts = NOTHING;
 
   /** To be made before the program sees anything of the image (invariant 1). */
-  constructor(source: Source, member: string, isState: (section: SectionRecord) => boolean) {
+  constructor(source: ImageParts, member: string, isState: (section: SectionRecord) => boolean) {
     this.#source = source;
     this.#sections = source.manifest.sections;
     this.#candidates = new Set([...this.#sections.keys()].filter((index) => this.#isCandidate(index, member, isState)));

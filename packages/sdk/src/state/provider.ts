@@ -6,10 +6,13 @@
  * 2. `restore` is called at most once, only with a section of the image, during start().
  */
 import type { FoundBuffer } from '../codec/contract.js';
+import type { SectionInput } from '../image/contract.js';
 import type { StandardSchema } from './schema.js';
 
-export type ProviderKind = 'state' | 'provide' | 'random' | 'wasm' | 'collection';
+export type ProviderKind = 'state' | 'provide' | 'random' | 'timer' | 'wasm' | 'collection' | 'channels' | 'shared';
 
+/** Kinds of sections that belong to the set of members, not to a provider: nobody claims them by name. */
+export const SET_KINDS: ReadonlySet<string> = new Set(['channels', 'shared', 'worker-data']);
 export const WASM_KIND: 'wasm' = 'wasm';
 export const COLLECTION_KIND: 'collection' = 'collection';
 
@@ -20,6 +23,12 @@ export interface CapturedLog {
   readonly follows: number;
   /** What comes behind them. */
   readonly chunks: readonly Uint8Array[];
+}
+
+/** A section as it is handed to the thread that writes it. */
+export interface CapturedSection extends SectionInput {
+  /** How many bytes of the same section in the image before come first. */
+  readonly follows?: number;
 }
 
 /** Keeps the section of a provider as a log that only grows, until it is written anew. */

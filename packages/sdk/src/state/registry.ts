@@ -12,7 +12,7 @@ import { CheckpointError, type ErrorCode, isCheckpointError } from '../base/erro
 import { callPlace } from '../base/place.js';
 import type { ClassRegistry } from '../codec/classes.js';
 import { CARRIED_KIND, isReservedName } from './carried.js';
-import type { Provider } from './provider.js';
+import { type Provider, SET_KINDS } from './provider.js';
 import { type ProviderPlan, recordedPlan, sharingWith, type Unclaimed } from './provider-plan.js';
 import { bringUp, type RestoredSection } from './versions.js';
 
@@ -52,7 +52,7 @@ export class ProviderRegistry {
   /** @param onRefused told when a registration is refused for its section, before that is thrown */
   constructor(sections: ReadonlyMap<string, RestoredSection>, classes: ClassRegistry, onRefused: () => void = () => {}) {
     this.#classes = classes;
-    this.#sections = new Map([...sections].filter(([, { kind }]) => kind !== CARRIED_KIND));
+    this.#sections = new Map([...sections].filter(([, { kind }]) => kind !== CARRIED_KIND && !SET_KINDS.has(kind)));
     this.#onRefused = onRefused;
   }
 
@@ -206,7 +206,7 @@ function assertProviderName(name: unknown, call: string): void {
   if (typeof name !== 'string' || name.length < 1 || name.length > 256 || !name.isWellFormed())
     throw new TypeError(`${call}(name, …): expected a name of 1 to 256 characters, got ${shown}`);
   if (isReservedName(name))
-    throw new TypeError(`${call}(name, …): expected a name that does not begin with file:, file+ or carried:, got ${shown}`);
+    throw new TypeError(`${call}(name, …): expected a name that does not begin with file:, file+, carried: or ckpt:, got ${shown}`);
 }
 
 function assertVersion({ version, kind, name, migrate = {}, was = [] }: Declared): void {

@@ -11,8 +11,9 @@
 import { pause } from '../base/deadline.js';
 import { CheckpointError, isCheckpointError } from '../base/errors.js';
 import { newId } from '../base/ids.js';
+import { livingChildren } from './children.js';
 import { directoryIdentity, isCopied, type StoreContext } from './context.js';
-import type { ClaimOptions, EpochRecord } from './contract.js';
+import type { ClaimOptions, EpochRecord, OwnerIdentity } from './contract.js';
 import { putRecord } from './durable.js';
 import { type EpochIndex, putMark, readClaim, readEpochs, readHeartbeat } from './epochs.js';
 import { quietly } from './failure.js';
@@ -99,10 +100,15 @@ class Wait {
     this.#began = store.clock.monotonic();
   }
 
-  /** Resolves when the newest epoch has no live owner. @throws ERR_CKPT_LOCKED */
+  /** Resolves when the newest epoch has no live owner, and no process that such an owner has forked. @throws ERR_CKPT_LOCKED */
   async untilFree(index: EpochIndex): Promise<void> {
     const epoch = index.newest;
-    if (epoch === 0 || index.has(epoch, 'closed')) return;
+    if (epoch === 0) return;
+    if (!index.has(epoch, 'closed')) await this.#untilOwnerGone(epoch);
+    await this.#untilChildrenGone(epoch);
+  }
+
+  async #untilOwnerGone(epoch: number): Promise<void> {
     const record = await readClaim(this.#store, epoch);
     if (await this.#isForeign(record)) return;
     for (;;) {
@@ -116,6 +122,19 @@ class Wait {
       const now = await readEpochs(this.#store);
       // Closed, or taken by somebody faster: the next claim starts from what is there then.
       if (now.newest !== epoch || now.has(epoch, 'closed')) return;
+    }
+  }
+
+  /** Children end themselves when their parent is gone; one that is stopped cannot, and would write when it wakes up. */
+  async #untilChildrenGone(epoch: number): Promise<void> {
+    for (;;) {
+      const [child] = await livingChildren(this.#store);
+      if (child === undefined) return;
+      const record = await readClaim(this.#store, epoch);
+      if (isCopied(record.directory, await directoryIdentity(this.#store))) return; // the original's
+      if (this.#options.takeOver && (await this.#end({ owner: child }))) continue;
+      if (this.#store.clock.monotonic() - this.#began >= this.#options.waitMs) throw this.#lockedByChild(record, child);
+      await pause(this.#store.clock, POLL_MS / 10);
     }
   }
 
@@ -139,7 +158,7 @@ class Wait {
   }
 
   /** Ends the owner and waits until it is gone. @returns false when it may not or cannot be ended */
-  async #end({ owner }: EpochRecord): Promise<boolean> {
+  async #end({ owner }: Pick<EpochRecord, 'owner'>): Promise<boolean> {
     const { clock } = this.#store;
     try {
       if (!endProcess(owner, this.#store.owner)) return livenessOf(owner, this.#store.owner) === 'dead';
@@ -156,16 +175,24 @@ class Wait {
   }
 
   #locked(record: EpochRecord, liveness: Liveness): CheckpointError {
-    const { paths, silenceMs } = this.#store;
+    const { silenceMs } = this.#store;
     const found =
       liveness === 'alive'
         ? `${describeOwner(record)}, alive; wait for it to end, stop it, or take the store over (ckpt restart --take-over, or CKPT_TAKE_OVER=1)`
         : `${describeOwner(record)}, which cannot be looked at from here; stop it, or wait longer than ${silenceMs / 1_000} s: ` +
           'when its heartbeat has stood still for that long, it counts as dead';
-    return new CheckpointError('ERR_CKPT_LOCKED', `cannot claim ${paths.root}: expected no live owner, found ${found}`, {
-      path: paths.root,
-      phase: 'open',
-      owner: record,
-    });
+    return this.#refusal(`expected no live owner, found ${found}`, record);
+  }
+
+  #lockedByChild(record: EpochRecord, child: OwnerIdentity): CheckpointError {
+    const found =
+      `process ${child.pid} on ${child.host}, alive, which an owner before had forked and which may still write; ` +
+      'wait for it to end, end it, or take the store over (ckpt restart --take-over, or CKPT_TAKE_OVER=1)';
+    return this.#refusal(`expected nobody of the lives before, found ${found}`, { ...record, owner: child });
+  }
+
+  #refusal(why: string, owner: EpochRecord): CheckpointError {
+    const { root } = this.#store.paths;
+    return new CheckpointError('ERR_CKPT_LOCKED', `cannot claim ${root}: ${why}`, { path: root, phase: 'open', owner });
   }
 }

@@ -170,6 +170,11 @@ export interface Incarnation extends ImageWriter {
    * (never those that mean checkpoint-and-exit: a tool may send any of these).
    */
   ready(how: { readonly signals: readonly string[]; readonly requests: boolean }): Promise<void>;
+  /**
+   * Durably records a process that this incarnation has started: while it lives, no other claim succeeds.
+   * @returns what removes the record, once the process is gone
+   */
+  child(pid: number): Promise<() => Promise<void>>;
 }
 
 /** Tells whether what was read has the shape that the caller knows; a zod schema is one. */

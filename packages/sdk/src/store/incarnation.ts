@@ -6,6 +6,7 @@
  * 2. The seal's frontier comes from a listing made after the claim; whatever appears above it later is late.
  */
 import { CheckpointError } from '../base/errors.js';
+import { recordChild } from './children.js';
 import type { StoreContext } from './context.js';
 import type { EpochRecord, Incarnation, RunRecord, Seal, SealSource } from './contract.js';
 import { putMark } from './epochs.js';
@@ -50,5 +51,9 @@ export class DirectoryIncarnation extends EpochWriter implements Incarnation {
   async ready(how: { readonly signals: readonly string[]; readonly requests: boolean }): Promise<void> {
     await this.assertNewest();
     await putMark(this.#store, this.epoch, 'ready', { signals: how.signals, requests: how.requests });
+  }
+
+  child(pid: number): Promise<() => Promise<void>> {
+    return recordChild(this.#store, this.epoch, pid);
   }
 }

@@ -75,6 +75,17 @@ export function parseEpochFile(file: string): { readonly epoch: number; readonly
   return mark === undefined ? undefined : { epoch: Number(epoch), mark: mark as EpochMark };
 }
 
+const CHILD_FILE = /^[1-9]\d{0,14}\.child-[0-9a-f]{32}$/;
+
+/** Record of a process that the life of this epoch has forked. */
+export function childPath(paths: Layout, epoch: number, id: string): string {
+  return join(paths.epochs, `${epoch}.child-${id}`);
+}
+
+export function isChildFile(file: string): boolean {
+  return CHILD_FILE.test(file);
+}
+
 /** File of the entry that gives a name to an image; `name` has passed isImageName. */
 export function nameEntryPath(paths: Layout, name: string, ref: ImageRef): string {
   return join(paths.names, name, place(ref));

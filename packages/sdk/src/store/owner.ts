@@ -84,6 +84,11 @@ export function currentOwner(ports: Pick<Ports, 'clock'>): OwnerIdentity {
   return own;
 }
 
+/** The identity of a process that this one has started, and which lives. */
+export function identityOf(pid: number, me: OwnerIdentity): OwnerIdentity {
+  return { ...me, pid, startTime: startTimeOf(pid) };
+}
+
 /** True when this process can look at that one: same boot and same pid namespace. */
 function isNear(owner: OwnerIdentity, me: OwnerIdentity): boolean {
   return owner.boot === me.boot && owner.pidNamespace === me.pidNamespace;

@@ -71,6 +71,7 @@ const seal = z.object({
   frontier: count,
 });
 
+const child = z.object({ owner });
 const ready = z.object({ signals: z.array(z.string()), requests: z.boolean() });
 const nameEntry = z.object({ image: id });
 const lease = z.object({ image: id, holder: owner, purpose: z.string(), since: wallTime, directory });
@@ -120,6 +121,10 @@ export function parseSeal(bytes: Uint8Array, path: string, epoch: number): Seal 
   const record = ofEpoch(parse(seal, bytes, path), epoch, path);
   if (record.source.kind === 'image' && record.source.epoch >= epoch) throw damaged(path, 'a source that is not older than its epoch');
   return record;
+}
+
+export function parseChild(bytes: Uint8Array, path: string): { readonly owner: OwnerIdentity } {
+  return parse(child, bytes, path);
 }
 
 export function parseReady(bytes: Uint8Array, path: string): Readiness {

@@ -1,0 +1,57 @@
+/**
+ * Wires the members of a program to its rooms. No logic of its own: who is told of what.
+ *
+ * Invariants
+ * 1. A round goes on only when the conductor is told; the set decides nothing about phases.
+ */
+import { callPlace } from '../base/place.js';
+import type { HelperThread } from '../checkpoint/background.js';
+import type { Conductor } from '../checkpoint/conductor.js';
+import type { KeepAlive } from '../checkpoint/keep-alive.js';
+import type { Life } from './life.js';
+import { Members } from './members.js';
+import { MAIN, type Opened } from './opened.js';
+import { safely } from './safely.js';
+
+interface MemberRooms {
+  readonly background: HelperThread;
+  readonly keepAlive: KeepAlive;
+  readonly conductor: () => Conductor;
+  readonly life: () => Life;
+}
+
+export function makeMembers(opened: Opened, { background, keepAlive, conductor, life }: MemberRooms): Members {
+  const { resolved, ports, incarnation, selection, classes, warn, blame } = opened;
+  return new Members({
+    clock: ports.clock,
+    classes,
+    onMemberError: resolved.onMemberError,
+    handlerTimeoutMs: resolved.handlerTimeoutMs,
+    allowUnclaimed: resolved.allowUnclaimed,
+    incarnation: incarnation.epoch,
+    contents: selection.kind === 'image' ? selection.contents : undefined,
+    sections: selection.kind === 'image' ? selection.sections : new Map(),
+    signals: Object.keys(resolved.signals),
+    hooks: {
+      assertOpen: (call) => life().assertNotEnded(call),
+      whenGoingOn: (take) => conductor().gate.whenGoingOn(MAIN, take),
+      during: (work) => keepAlive.during(work),
+      safe: (work) => safely(life(), MAIN, callPlace(), work),
+      receiving: () => {},
+      hurried: () => conductor().phase.at === 'quiescing',
+    },
+    set: {
+      advanced: () => conductor().advance(),
+      forked: (pid) => incarnation.child(pid),
+      failed: (error) => conductor().cancel(error),
+      launched: ({ memory }) => {
+        background.tick(memory);
+        conductor().joined();
+      },
+      log: warn,
+    },
+    blame: async (why) => {
+      if (selection.kind === 'image') await blame(selection.entry, why);
+    },
+  });
+}

@@ -1,0 +1,5 @@
+/** What the program of a worker member imports: `@ckpt/sdk/member`. */
+export { joinCheckpointer } from './app/join.js';
+export { MemberCheckpointer } from './app/member-checkpointer.js';
+export type { MemberStart } from './app/member-life.js';
+export type { Channel } from './members/channel.js';

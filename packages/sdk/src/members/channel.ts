@@ -1,0 +1,208 @@
+/**
+ * One end of a channel between two members.
+ *
+ * Invariants
+ * 1. Messages arrive in the order in which they were sent, each once.
+ * 2. A message stays in the inbox until the program *goes on* with it. Handing it to a caller that stands at a safepoint
+ *    does not take it out, so that a capture at that moment still holds it.
+ * 3. What cannot be posted yet (no peer, or the set stands) is a copy in the outbox, made when it was sent.
+ * 4. Inbox and outbox together are all that is undelivered; a capture takes both.
+ * 5. Messages are handed over a microtask after receive(), so that `safe(receive())` stands before it is handed one.
+ */
+import { type MessagePort, receiveMessageOnPort, type Transferable } from 'node:worker_threads';
+
+/** An ordered stream of messages between two members, captured in flight. */
+export interface Channel<T = unknown> extends AsyncIterable<T> {
+  readonly name: string;
+  /** The member at the other end; the program itself is `main`. */
+  readonly peer: string;
+  /**
+   * Sends a value (structured clone). Returns a promise under back pressure: await it before you send more.
+   * @param transfer buffers to hand over instead of copying them
+   * @throws CheckpointError ERR_CKPT_PHASE in a member after finish(), ERR_CKPT_CLOSED, ERR_CKPT_FENCED
+   */
+  send(value: T, transfer?: readonly ArrayBuffer[]): Promise<void> | undefined;
+  /** The next message. Await it where you call it; `safe(receive())` lets checkpoints happen meanwhile. */
+  receive(): Promise<T>;
+}
+
+export interface ChannelHooks {
+  /** @throws CheckpointError when this member is done: a message would be lost, or come twice after a restart */
+  readonly assertOpen: (call: string) => void;
+  /** Runs `take` once the program goes on: now, unless it stands. */
+  readonly whenGoingOn: (take: () => void) => void;
+  /** Keeps the thread alive while `work` is awaited. */
+  readonly during: <T>(work: Promise<T>) => Promise<T>;
+  readonly safe: <T>(work: Promise<T>) => Promise<T>;
+  readonly receiving: (change: 1 | -1) => void;
+  /** True while a checkpoint wants the program to come to a safepoint: then nobody is held up by back pressure. */
+  readonly hurried: () => boolean;
+}
+
+/** What an image holds of one end. */
+export interface ChannelRecord {
+  readonly name: string;
+  readonly peer: string;
+  readonly inbox: readonly unknown[];
+  readonly outbox: readonly unknown[];
+}
+
+export type ChannelMessage = readonly ['value', unknown] | readonly ['taken', number];
+
+/** Messages under way, or waiting for the receiver, above which send() asks for patience. */
+const WINDOW = 64;
+
+export class ChannelEnd implements Channel {
+  readonly name: string;
+  readonly peer: string;
+  readonly #hooks: ChannelHooks;
+  readonly #inbox: unknown[];
+  readonly #outbox: unknown[];
+  /** The first of the inbox are handed out, but the program has not gone on with them. */
+  #handed = 0;
+  readonly #receivers: ((value: unknown) => void)[] = [];
+  #roomy: (() => void)[] = [];
+  #port: MessagePort | undefined;
+  #held = false;
+  #sent = 0;
+  #received = 0;
+  #taken = 0;
+
+  constructor(record: ChannelRecord, hooks: ChannelHooks) {
+    this.name = record.name;
+    this.peer = record.peer;
+    this.#inbox = [...record.inbox];
+    this.#outbox = [...record.outbox];
+    this.#hooks = hooks;
+  }
+
+  send(value: unknown, transfer: readonly ArrayBuffer[] = []): Promise<void> | undefined {
+    this.#hooks.assertOpen(`send() on channel '${this.name}'`);
+    if (this.#port === undefined || this.#held || this.#outbox.length > 0) {
+      this.#outbox.push(structuredClone(value, { transfer: [...transfer] }));
+    } else {
+      this.#post(value, transfer);
+    }
+    if (this.#hasRoom()) return undefined;
+    return this.#hooks.during(new Promise<void>((resolve) => this.#roomy.push(resolve)));
+  }
+
+  async receive(): Promise<unknown> {
+    this.#hooks.assertOpen(`receive() on channel '${this.name}'`);
+    const received = new Promise<unknown>((resolve) => {
+      this.#receivers.push(resolve);
+    });
+    this.#hooks.receiving(1);
+    queueMicrotask(() => {
+      this.#pull();
+      this.#handOut();
+    });
+    return await this.#hooks.during(received);
+  }
+
+  /** Each turn of the loop is a safepoint: state is whole when the next message is waited for. */
+  [Symbol.asyncIterator](): AsyncIterator<unknown> {
+    return { next: async () => ({ done: false, value: await this.#hooks.safe(this.receive()) }) };
+  }
+
+  /** How many messages were posted on the present connection. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  connect(port: MessagePort): void {
+    this.#port?.close();
+    this.#port = port;
+    this.#sent = 0;
+    this.#received = 0;
+    this.#taken = 0;
+    port.on('message', (message: ChannelMessage) => this.#arrived(message));
+    port.unref();
+    this.#flush();
+  }
+
+  /** From now on nothing is posted. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  goOn(): void {
+    this.#held = false;
+    this.#flush();
+  }
+
+  /** Nobody is to wait for room: a safepoint is wanted. */
+  hurry(): void {
+    for (const resolve of this.#roomy.splice(0)) resolve();
+  }
+
+  /** Takes in what the peer has posted. @returns whether `expected` messages have arrived in all */
+  drain(expected: number): boolean {
+    this.#pull();
+    return this.#received >= expected;
+  }
+
+  /** What is undelivered at this moment. */
+  record(): ChannelRecord {
+    return { name: this.name, peer: this.peer, inbox: [...this.#inbox], outbox: [...this.#outbox] };
+  }
+
+  close(): void {
+    this.#port?.close();
+    this.#port = undefined;
+  }
+
+  #hasRoom(): boolean {
+    return this.#hooks.hurried() || this.#sent - this.#taken + this.#outbox.length <= WINDOW;
+  }
+
+  #post(value: unknown, transfer: readonly Transferable[] = []): void {
+    const message: ChannelMessage = ['value', value];
+    this.#port?.postMessage(message, [...transfer]);
+    this.#sent++;
+  }
+
+  #flush(): void {
+    if (this.#port === undefined || this.#held) return;
+    for (const value of this.#outbox.splice(0)) this.#post(value);
+  }
+
+  #pull(): void {
+    if (this.#port === undefined) return;
+    for (let next = receiveMessageOnPort(this.#port); next !== undefined; next = receiveMessageOnPort(this.#port)) {
+      this.#arrived(next.message as ChannelMessage); // only a ChannelEnd holds the other port
+    }
+  }
+
+  #arrived([kind, content]: ChannelMessage): void {
+    if (kind === 'taken') {
+      this.#taken = content;
+      if (this.#hasRoom()) this.hurry();
+      return;
+    }
+    this.#received++;
+    this.#inbox.push(content);
+    this.#handOut();
+  }
+
+  #handOut(): void {
+    while (this.#receivers.length > 0 && this.#inbox.length > this.#handed) {
+      const resolve = this.#receivers.shift();
+      const value = this.#inbox[this.#handed++];
+      this.#hooks.receiving(-1);
+      this.#hooks.whenGoingOn(() => this.#take());
+      resolve?.(value);
+    }
+  }
+
+  /** Order is kept: the first that was handed out is the first in the inbox. */
+  #take(): void {
+    this.#inbox.shift();
+    this.#handed--;
+    const message: ChannelMessage = ['taken', ++this.#takenHere];
+    this.#port?.postMessage(message);
+  }
+
+  /** Counts restored messages too, so it may run ahead of what the peer has sent on this connection: that is only more room. */
+  #takenHere = 0;
+}

@@ -1,0 +1,217 @@
+/**
+ * One member as the program sees it: its thread or process, its stage, and where it stands in the present round.
+ *
+ *   declared → launched → started → running → finished | left | dead
+ *
+ * Invariants
+ * 1. `finished` keeps the last capture: it goes into every later image. `left` means exit code 0 without finish().
+ * 2. A dead member stays in the set, so that no image is written without it, until it is replaced or dismissed.
+ * 3. Control messages never keep the program alive; a running thread or process does.
+ */
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { unpackError } from '../base/error-transfer.js';
+import { CheckpointError } from '../base/errors.js';
+import { type Carrier, type CarrierEvents, type Greeting, launch, type MemberEntry } from './carrier.js';
+import type { ChannelMessage, ChannelRecord } from './channel.js';
+import { channelKey } from './channel-table.js';
+import {
+  type CapturedMember,
+  type Counts,
+  type FromMember,
+  MEMBER_SHARED,
+  memberMemory,
+  NO_STEP,
+  type StandingKind,
+  slotsOf,
+  stepOf,
+  type ToMember,
+} from './protocol.js';
+
+export type Stage = 'declared' | 'launched' | 'started' | 'running' | 'finished' | 'left' | 'dead';
+
+/** What a program holds of a member. */
+export interface MemberHandle {
+  readonly name: string;
+  /** Of a forked process; undefined for a thread, and before start(). */
+  readonly pid: number | undefined;
+  /** Resolves when the member has called finish(), or has ended with exit code 0; rejects with ERR_CKPT_MEMBER when it died. */
+  readonly done: Promise<void>;
+  /** Ends the thread or process at once. The member has left the set: later images are written without it. */
+  terminate(): Promise<void>;
+}
+
+interface Settle {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+export interface Arrival {
+  readonly kind: StandingKind;
+  readonly step: number | undefined;
+  readonly place: string;
+}
+
+export interface ParticipantEvents {
+  readonly message: (participant: Participant, message: FromMember) => void;
+  readonly ended: (participant: Participant) => void;
+  readonly forked: CarrierEvents['forked'];
+}
+
+export class Participant implements MemberHandle {
+  readonly name: string;
+  readonly entry: MemberEntry;
+  readonly done: Promise<void>;
+  stage: Stage = 'declared';
+  /** Where it stands in the present round. */
+  arrival: Arrival | undefined;
+  lastPlace: string | undefined;
+  final: { readonly captured: CapturedMember; sent: Counts; readonly unsent: ChannelRecord[] } | undefined;
+  /** Why it is dead, or why its start failed. */
+  failure: CheckpointError | undefined;
+  readonly #events: ParticipantEvents;
+  readonly memory: SharedArrayBuffer = memberMemory();
+  readonly #shared: Int32Array = slotsOf(this.memory);
+  readonly #step: Float64Array = stepOf(this.memory);
+  #carrier: Carrier | undefined;
+  #port: MessagePort | undefined;
+  readonly #settle: Settle;
+
+  constructor(name: string, entry: MemberEntry, events: ParticipantEvents) {
+    this.name = name;
+    this.entry = entry;
+    this.#events = events;
+    let settle: Settle = { resolve: () => {}, reject: () => {} };
+    this.done = new Promise((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    this.#settle = settle;
+    this.done.catch(() => {}); // the set tells of it in any case
+  }
+
+  get pid(): number | undefined {
+    return this.#carrier?.pid;
+  }
+
+  get descriptors(): readonly number[] {
+    return this.#carrier?.descriptors() ?? [];
+  }
+
+  /** The step of its last safepoint, which it has not stopped at unless it has arrived. */
+  get passedStep(): number {
+    return this.#step[0] ?? NO_STEP;
+  }
+
+  /** Its thread runs and is asked in a round. */
+  get live(): boolean {
+    return this.stage === 'launched' || this.stage === 'started' || this.stage === 'running';
+  }
+
+  launch(greeting: Greeting): void {
+    const { port1, port2 } = new MessageChannel();
+    this.stage = 'launched';
+    this.#port = port1;
+    port1.on('message', (message: FromMember) => this.#take(message));
+    port1.unref();
+    this.#carrier = launch({
+      name: this.name,
+      entry: this.entry,
+      port: port2,
+      memory: this.memory,
+      greeting,
+      events: {
+        failed: (why, cause) => this.#died(why, cause),
+        exited: (why) => this.#exited(why),
+        forked: this.#events.forked,
+      },
+    });
+  }
+
+  post(message: ToMember, transfer: readonly MessagePort[] = []): void {
+    if (this.#port === undefined || this.stage === 'left' || this.stage === 'dead') return;
+    this.#port.postMessage(message, [...transfer]);
+    Atomics.store(this.#shared, MEMBER_SHARED.ATTENTION, 1);
+    Atomics.add(this.#shared, MEMBER_SHARED.MESSAGES, 1);
+    Atomics.notify(this.#shared, MEMBER_SHARED.MESSAGES);
+  }
+
+  /** Its end of a channel; what it has left unsent is sent by the program once it has finished. */
+  connect(key: string, port: MessagePort): void {
+    const { final } = this;
+    if (final === undefined) {
+      this.post({ type: 'connect', key, port }, [port]);
+      return;
+    }
+    const at = final.unsent.findIndex(({ name, peer }) => channelKey(name, this.name, peer) === key);
+    const values = at < 0 ? [] : (final.unsent.splice(at, 1)[0]?.outbox ?? []);
+    for (const value of values) port.postMessage(['value', value] satisfies ChannelMessage);
+    final.sent = [...final.sent.filter(([sentKey]) => sentKey !== key), [key, values.length]];
+    port.unref();
+  }
+
+  /** The run is over, and with it this member. */
+  stayFinished(): void {
+    this.stage = 'finished';
+    this.#settle.resolve();
+  }
+
+  async terminate(): Promise<void> {
+    if (this.stage === 'dead')
+      this.stage = 'left'; // dismissed
+    else if (this.stage !== 'finished') this.#end('left');
+    await this.#carrier?.terminate();
+  }
+
+  /** What it was last known to do, for the report on why nothing happens. */
+  describe(): string {
+    if (this.stage === 'launched') return 'it has not called start(); does its program call joinCheckpointer()?';
+    const step = this.passedStep;
+    const receiving = Atomics.load(this.#shared, MEMBER_SHARED.RECEIVING) > 0 ? ', waiting in receive()' : '';
+    const at = this.lastPlace === undefined ? 'no safepoint of it was seen yet' : `last seen at ${this.lastPlace}`;
+    return `${at}${step === NO_STEP ? '' : `, step ${step}`}${receiving}`;
+  }
+
+  #take(message: FromMember): void {
+    if (message.type === 'failed-start') {
+      const error = unpackError(message.error);
+      this.#died(error.message, error);
+      void this.#carrier?.terminate();
+      return;
+    }
+    if (message.type === 'finished') {
+      this.final = { captured: message.captured, sent: message.sent, unsent: [...message.unsent] };
+      this.stage = 'finished';
+      this.#settle.resolve();
+    }
+    this.#events.message(this, message);
+  }
+
+  #died(why: string, cause: unknown): void {
+    if (this.stage === 'left' || this.stage === 'dead' || this.stage === 'finished') return;
+    this.failure = new CheckpointError(
+      'ERR_CKPT_MEMBER',
+      `member '${this.name}' ended without finish(): ${why}; declare it anew, or dismiss it with terminate(), to go on with checkpoints`,
+      { member: this.name, cause },
+    );
+    this.#end('dead', this.failure);
+  }
+
+  #exited(why: string | undefined): void {
+    // What it posted last may not have been read yet.
+    for (let next = this.#next(); next !== undefined; next = this.#next()) this.#take(next.message as FromMember); // only the member holds the other end
+    if (why !== undefined) this.#died(why, undefined);
+    else if (this.live) this.#end('left');
+    this.#port?.close();
+  }
+
+  #next(): { readonly message: unknown } | undefined {
+    return this.#port === undefined ? undefined : receiveMessageOnPort(this.#port);
+  }
+
+  #end(stage: 'left' | 'dead', error?: CheckpointError): void {
+    if (this.stage === 'left' || this.stage === 'dead') return;
+    this.stage = stage;
+    if (error === undefined) this.#settle.resolve();
+    else this.#settle.reject(error);
+    this.#events.ended(this);
+  }
+}

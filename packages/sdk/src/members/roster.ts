@@ -1,0 +1,101 @@
+/**
+ * Who belongs to the set: declared, started and ended members by name.
+ *
+ * Invariants
+ * 1. A name is used by one member at a time; that of a member that died or left can be used again.
+ * 2. Members declared before start() are started by it, later ones at once.
+ */
+import { CheckpointError } from '../base/errors.js';
+import type { MemberEntry } from './carrier.js';
+import { Participant, type ParticipantEvents } from './participant.js';
+
+export class Roster {
+  readonly #members = new Map<string, Participant>();
+  readonly #events: ParticipantEvents;
+  readonly #launch: (participant: Participant) => void;
+  #launching = false;
+  #whenStarted: (() => void)[] = [];
+
+  constructor(events: ParticipantEvents, launch: (participant: Participant) => void) {
+    this.#events = events;
+    this.#launch = launch;
+  }
+
+  /** Whether there is anybody beside the program. */
+  get populated(): boolean {
+    return this.all().some(({ stage }) => stage !== 'left');
+  }
+
+  all(): readonly Participant[] {
+    return [...this.#members.values()];
+  }
+
+  live(): readonly Participant[] {
+    return this.all().filter(({ live }) => live);
+  }
+
+  get(name: string): Participant | undefined {
+    return this.#members.get(name);
+  }
+
+  /** @throws CheckpointError ERR_CKPT_EXISTS */
+  declare(name: string, entry: MemberEntry): Participant {
+    const other = this.#members.get(name);
+    if (other !== undefined && other.stage !== 'dead' && other.stage !== 'left') {
+      const message = `${entry.kind === 'worker' ? 'worker' : 'fork'}('${name}'): a member of that name is ${other.stage}; give one of them another name`;
+      throw new CheckpointError('ERR_CKPT_EXISTS', message, { member: name, phase: 'register' });
+    }
+    const participant = new Participant(name, entry, this.#events);
+    this.#members.set(name, participant);
+    if (this.#launching) {
+      this.#launch(participant);
+      participant.post({ type: 'go' });
+    }
+    return participant;
+  }
+
+  /** Starts the declared members; resolves when each has restored its state and waits at its start(). @throws why one could not */
+  async launch(): Promise<void> {
+    this.#launching = true;
+    for (const participant of this.#members.values()) this.#launch(participant);
+    await new Promise<void>((resolve) => {
+      this.#whenStarted.push(resolve);
+      this.lookStarted();
+    });
+    for (const { failure } of this.#members.values()) if (failure !== undefined) throw failure;
+  }
+
+  /** Lets them begin. */
+  go(): void {
+    for (const participant of this.#members.values()) {
+      participant.post({ type: 'go' });
+      if (participant.stage === 'started') participant.stage = 'running';
+    }
+  }
+
+  started(participant: Participant): void {
+    participant.stage = this.#whenStarted.length > 0 ? 'started' : 'running';
+    this.lookStarted();
+  }
+
+  /** Tells who waits for the start of all, when it is over. */
+  lookStarted(): void {
+    if (this.notStarted().length > 0) return;
+    for (const resolve of this.#whenStarted.splice(0)) resolve();
+  }
+
+  notStarted(): readonly string[] {
+    return this.all()
+      .filter(({ stage }) => stage === 'declared' || stage === 'launched')
+      .map(({ name }) => name);
+  }
+
+  /** The run is over: members are not started again. */
+  stayFinished(): void {
+    for (const participant of this.#members.values()) participant.stayFinished();
+  }
+
+  async terminate(): Promise<void> {
+    await Promise.allSettled(this.all().map((participant) => participant.terminate()));
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * What a set needs of the rooms around it, and what it answers them.
+ *
+ * Invariants
+ * 1. Nobody guesses how far a round is: the set says it.
+ */
+import type { CheckpointError } from '../base/errors.js';
+import type { Clock } from '../base/ports.js';
+import type { CarrierEvents, Greeting } from './carrier.js';
+import type { ChannelTable } from './channel-table.js';
+import type { Participant } from './participant.js';
+
+export type OnMemberError = 'cancel' | 'exclude';
+
+export interface MemberSetParts {
+  readonly clock: Clock;
+  readonly onMemberError: OnMemberError;
+  /** How long a member may take for its handlers, or for its capture, ms. */
+  readonly answerMs: number;
+  /** The program's own ends of channels. */
+  readonly channels: () => ChannelTable;
+  /** What a member is told when it joins. */
+  readonly welcome: (name: string) => Greeting;
+  readonly forked: CarrierEvents['forked'];
+  /** Somebody came to stand, or left the set: a checkpoint may go on. */
+  readonly advanced: () => void;
+  /** The checkpoint under way cannot succeed. */
+  readonly failed: (error: CheckpointError) => void;
+  readonly launched: (participant: Participant) => void;
+  readonly log: (message: string) => void;
+}
+
+/** How far a round has come: what the conductor does next. */
+export type Progress = 'waiting' | 'program-runs-on' | 'stopping' | 'stopped';

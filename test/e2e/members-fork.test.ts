@@ -1,0 +1,185 @@
+/** Forked processes as members: captured with the program, ended with it, and never beside a life after. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { Laboratory } from '../fixtures/sdk-program.js';
+import { seeded } from '../fixtures/seeded.js';
+
+function laboratory(files: Readonly<Record<string, string>>): Laboratory {
+  const lab = new Laboratory();
+  for (const [name, source] of Object.entries(files)) writeFileSync(join(lab.folder, name), source);
+  return lab;
+}
+
+const JOIN = `
+import { joinCheckpointer } from '@ckpt/sdk/member';
+const ckpt = await joinCheckpointer();
+`;
+
+/** Hands a number on to the next of a ring, in each step; members 0 and 2 are processes, 1 and 3 threads. */
+const RING_MEMBER = `
+import { isMainThread, workerData } from 'node:worker_threads';
+${JOIN}
+const [i, n, steps] = isMainThread ? process.argv.slice(2).map(Number) : workerData;
+const s = ckpt.state('s', () => ({ step: 0, x: i + 1, field: new Float64Array(2000).fill(i) }));
+await ckpt.start();
+const to = ckpt.channel('halo', 'w' + ((i + 1) % n));
+const from = ckpt.channel('halo', 'w' + ((i + n - 1) % n));
+while (s.step < steps) {
+  await ckpt.safepoint(s.step);
+  to.send({ step: s.step, x: s.x, bytes: s.field.subarray(s.step % 100, s.step % 100 + 3) });
+  const m = await from.receive();
+  if (m.step !== s.step) throw new Error('step ' + m.step + ' at ' + s.step);
+  s.x = (s.x * 31 + m.x) % 1000003;
+  s.field[s.step % 2000] += m.bytes[1] + s.x;
+  s.step++;
+}
+ckpt.channel('result', 'main').send({ x: s.x, sum: s.field.reduce((a, b) => a + b) });
+await ckpt.finish();
+`;
+
+const RING = `
+const n = 4;
+const ckpt = await open({ dir: 'store', every: 5, openFiles: 'error' });
+const seen = ckpt.state('seen', () => ({ results: [] }));
+const steps = Number(process.env.STEPS);
+const members = Array.from({ length: n }, (_, i) => {
+  const program = new URL('./member.mjs', import.meta.url);
+  return i % 2 === 0 ? ckpt.fork('w' + i, program, [i, n, steps].map(String)) : ckpt.worker('w' + i, program, { workerData: [i, n, steps] });
+});
+const start = await ckpt.start();
+if (start.finished) { say('results', seen); process.exit(); }
+let commits = 0;
+ckpt.on('committed', () => {
+  say('committed');
+  if (++commits === Number(process.env.KILL_AT)) setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.env.KILL_AFTER));
+});
+ckpt.on('failed', ({ error }) => error.code === 'ERR_CKPT_CLOSED' || say('failed', { code: error.code, message: error.message }));
+await ckpt.safe(Promise.all(members.map((member) => member.done)));
+for (let i = 0; i < n; i++) seen.results[i] = await ckpt.channel('result', 'w' + i).receive();
+say('results', seen);
+await ckpt.finish();
+`;
+
+/** Writes a line as often as it can, without a turn of its event loop. */
+const WRITER = `
+import { appendFileSync } from 'node:fs';
+${JOIN}
+await ckpt.start();
+for (;;) {
+  appendFileSync('lines.txt', process.pid + '\\n');
+  ckpt.safepointSync();
+}
+`;
+
+const PARENT = `
+const ckpt = await open({ dir: 'store', lockWait: process.env.WAIT ?? '30s' });
+const kid = ckpt.fork('kid', './writer.mjs');
+await ckpt.start();
+say('kid', { pid: kid.pid, parent: process.pid });
+if (process.env.IMAGES) await ckpt.checkpoint();
+say('image');
+await ckpt.safe(kid.done);
+`;
+
+describe('forked members', () => {
+  it('F47, F66: processes and threads that exchange halos are captured at one step, and restarts end as if nothing had happened', async () => {
+    const env = { STEPS: '400' };
+    const undisturbed = await laboratory({ 'member.mjs': RING_MEMBER }).run(RING, { env });
+    const killed = laboratory({ 'member.mjs': RING_MEMBER });
+    const random = seeded(64);
+    let committed = 0;
+    for (let life = 0; life < 3; life++) {
+      const kill = { KILL_AT: String(1 + random.whole(4)), KILL_AFTER: String(random.whole(12)) };
+      const ended = await killed.start(RING, { env: { ...env, ...kill } }).ended;
+      expect(ended.said.filter(({ word }) => word === 'failed')).toEqual([]);
+      committed += ended.said.filter(({ word }) => word === 'committed').length;
+    }
+    expect((await killed.run(RING, { env }))['results']).toEqual(undisturbed['results']);
+    expect(committed).toBeGreaterThan(0);
+  }, 60_000);
+
+  it('F64: a child in a synchronous loop ends when its parent is killed, and the next life begins after it', async () => {
+    const lab = laboratory({ 'writer.mjs': WRITER });
+    const first = lab.start(PARENT, { env: { IMAGES: '1' } });
+    await first.hear('image');
+    first.kill('SIGKILL');
+    await first.ended;
+    const second = lab.start(PARENT, { env: { IMAGES: '1' } });
+    const { pid } = await second.hear('kid');
+    await second.hear('image');
+    second.kill('SIGKILL');
+    await second.ended;
+    const pids = readFileSync(join(lab.folder, 'lines.txt'), 'utf8').trimEnd().split('\n').map(Number);
+    expect(pids.at(-1)).toBe(pid);
+    expect(new Set(pids).size).toBe(2);
+    expect(pids.lastIndexOf(pids[0] ?? 0)).toBeLessThan(pids.indexOf(Number(pid)));
+  });
+
+  it('F64: a child that is stopped when its parent dies refuses the next start, and is ended when the store is taken over', async () => {
+    const lab = laboratory({ 'writer.mjs': WRITER });
+    const first = lab.start(PARENT, { env: { IMAGES: '1' } });
+    const pid = Number((await first.hear('kid'))['pid']);
+    await first.hear('image');
+    process.kill(pid, 'SIGSTOP');
+    first.kill('SIGKILL');
+    const refused = await lab.start(PARENT, { env: { WAIT: '300ms' } }).ended;
+    expect(refused.stderr).toContain('ERR_CKPT_LOCKED');
+    expect(refused.stderr).toContain(`process ${pid} `);
+    const taking = lab.start(PARENT, { env: { CKPT_TAKE_OVER: '1' } });
+    await taking.hear('image');
+    await first.ended; // its output is held open as long as the child lives
+    taking.kill('SIGKILL');
+    await taking.ended;
+  });
+
+  it('a child that dies is reported and refuses images until it is dismissed; one that ends with 0 has left', async () => {
+    const lab = laboratory({
+      'w.mjs': `${JOIN}\nawait ckpt.start();\nprocess.exit(Number(await ckpt.safe(ckpt.channel('c', 'main').receive())));\n`,
+    });
+    const said = await lab.run(`
+const ckpt = await open({ dir: 'store' });
+const [one, two] = ['one', 'two'].map((name) => ckpt.fork(name, './w.mjs'));
+await ckpt.start();
+say('first', { code: await codeOf(() => ckpt.checkpoint()) });
+ckpt.channel('c', 'one').send(3);
+ckpt.channel('c', 'two').send(0);
+await ckpt.safe(two.done);
+say('died', { code: await codeOf(() => one.done), message: await one.done.catch(({ message }) => message) });
+say('second', { code: await codeOf(() => ckpt.checkpoint()) });
+await one.terminate();
+const { image } = await ckpt.checkpoint();
+say('third', { restored: image.generation > 0 });
+process.exit();
+`);
+    expect(said).toMatchObject({
+      first: { code: 'ok' },
+      died: { code: 'ERR_CKPT_MEMBER' },
+      second: { code: 'ERR_CKPT_MEMBER' },
+      third: { restored: true },
+    });
+    expect(said['died']?.['message']).toContain('its process exited with code 3');
+  });
+
+  it('a recorded process that the program does not declare is asked for with its arguments', async () => {
+    const worker = `${JOIN}\nconst s = ckpt.state('s', () => ({ from: process.argv[2] }));\nawait ckpt.start();\nckpt.channel('hello', 'main').send({ ...s, args: process.argv.slice(2) });\nawait ckpt.safe(new Promise((r) => setTimeout(r, 1e6)));\n`;
+    const lab = laboratory({ 'w.mjs': worker });
+    await lab.run(`
+const ckpt = await open({ dir: 'store' });
+ckpt.fork('w', './w.mjs', ['first life', '--fast']);
+await ckpt.start();
+await ckpt.channel('hello', 'w').receive();
+await ckpt.checkpoint();
+process.exit();
+`);
+    const answered = await lab.run(`
+const ckpt = await open({ dir: 'store' });
+ckpt.onMember((recorded) => { say('asked', recorded); return new URL('./w.mjs', import.meta.url); });
+await ckpt.start();
+say('hello', await ckpt.safe(ckpt.channel('hello', 'w').receive()));
+process.exit();
+`);
+    expect(answered['asked']).toMatchObject({ name: 'w', kind: 'process', finished: false, args: ['first life', '--fast'] });
+    expect(answered['hello']).toMatchObject({ from: 'first life', args: ['first life', '--fast'] });
+  });
+});

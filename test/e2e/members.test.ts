@@ -1,0 +1,353 @@
+/**
+ * Worker members with real threads, kills and messages: one image of all of them, at one step, and no message lost or doubled.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type Ended, Laboratory } from '../fixtures/sdk-program.js';
+import { type Seeded, seeded } from '../fixtures/seeded.js';
+
+const JOIN = `
+import { workerData } from 'node:worker_threads';
+import { joinCheckpointer } from '@ckpt/sdk/member';
+const ckpt = await joinCheckpointer();
+`;
+
+/** A ring that hands a number on in each step. */
+const HALO = `${JOIN}
+const { i, n, steps } = workerData;
+const s = ckpt.state('s', () => ({ step: 0, x: i + 1 }));
+const { restarted } = await ckpt.start();
+const began = s.step;
+const to = ckpt.channel('halo', 'w' + ((i + 1) % n));
+const from = ckpt.channel('halo', 'w' + ((i + n - 1) % n));
+ckpt.channel('log', 'main').send({ i, began, restarted });
+while (s.step < steps) {
+  await ckpt.safepoint(s.step);
+  to.send({ step: s.step, x: s.x });
+  const m = await from.receive();
+  if (m.step !== s.step) throw new Error('step ' + m.step + ' at ' + s.step);
+  s.x = (s.x * 31 + m.x) % 1000003;
+  s.step++;
+}
+ckpt.channel('result', 'main').send(s.x);
+await ckpt.finish();
+`;
+
+const RING = `
+const n = 4;
+const ckpt = await open({ dir: 'store', every: 5 });
+const seen = ckpt.state('seen', () => ({ results: [] }));
+const members = Array.from({ length: n }, (_, i) =>
+  ckpt.worker('w' + i, new URL('./halo.mjs', import.meta.url), { workerData: { i, n, steps: Number(process.env.STEPS) } }));
+const start = await ckpt.start();
+if (start.finished) { say('results', seen); process.exit(); }
+let steps = [];
+for (let i = 0; i < n && start.restarted; i++) void ckpt.channel('log', 'w' + i).receive();
+say('started', { restarted: start.restarted });
+let commits = 0;
+ckpt.on('committed', () => {
+  say('committed');
+  if (++commits === Number(process.env.KILL_AT)) setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.env.KILL_AFTER));
+});
+ckpt.on('failed', ({ error }) => error.code === 'ERR_CKPT_CLOSED' || say('failed', { code: error.code, message: error.message }));
+await ckpt.safe(Promise.all(members.map((member) => member.done)));
+for (let i = 0; i < n; i++) seen.results[i] = await ckpt.channel('result', 'w' + i).receive();
+say('results', seen);
+await ckpt.finish();
+`;
+
+function laboratory(files: Readonly<Record<string, string>>): Laboratory {
+  const laboratory = new Laboratory();
+  for (const [name, source] of Object.entries(files)) writeFileSync(join(laboratory.folder, name), source);
+  return laboratory;
+}
+
+function wordsOf({ said }: Ended, word: string): readonly Record<string, unknown>[] {
+  return said.filter((one) => one.word === word);
+}
+
+/** The program ends itself some milliseconds after one of its first images. */
+function killing(random: Seeded): NodeJS.ProcessEnv {
+  return { KILL_AT: String(1 + random.whole(4)), KILL_AFTER: String(random.whole(12)) };
+}
+
+describe('members', () => {
+  it('F47, F66: members that exchange halos are captured at one step, and restarts end as if nothing had happened', async () => {
+    const env = { STEPS: '1500' };
+    const undisturbed = await laboratory({ 'halo.mjs': HALO }).run(RING, { env });
+    const killed = laboratory({ 'halo.mjs': HALO });
+    const random = seeded(66);
+    let committed = 0;
+    for (let life = 0; life < 8; life++) {
+      const ended = await killed.start(RING, { env: { ...env, ...killing(random) } }).ended;
+      expect(wordsOf(ended, 'failed')).toEqual([]);
+      committed += wordsOf(ended, 'committed').length;
+    }
+    expect((await killed.run(RING, { env }))['results']).toEqual(undisturbed['results']);
+    expect(committed).toBeGreaterThan(0);
+  }, 120_000);
+
+  const PIPE = `
+const ckpt = await open({ dir: 'store', every: 3 });
+const s = ckpt.state('s', () => ({ next: 0, sum: null }));
+const sink = ckpt.worker('sink', new URL('./sink.mjs', import.meta.url));
+await ckpt.start();
+const numbers = ckpt.channel('numbers', 'sink');
+let commits = 0;
+ckpt.on('committed', () => {
+  say('committed');
+  if (++commits === Number(process.env.KILL_AT)) setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.env.KILL_AFTER));
+});
+ckpt.on('failed', ({ error }) => error.code === 'ERR_CKPT_CLOSED' || say('failed', { code: error.code, message: error.message }));
+while (s.next <= 3000) {
+  await ckpt.safepoint();
+  await numbers.send(s.next === 3000 ? 'end' : s.next);
+  s.next++;
+}
+s.sum ??= await ckpt.safe(ckpt.channel('sum', 'sink').receive());
+say('sum', s.sum);
+await ckpt.close();
+`;
+  const SINK = `${JOIN}
+const s = ckpt.state('s', () => ({ count: 0, sum: 0, order: true }));
+await ckpt.start();
+for await (const number of ckpt.channel('numbers', 'main')) {
+  if (number === 'end') break;
+  if (number !== s.count) s.order = false;
+  s.count++;
+  s.sum += number;
+}
+ckpt.channel('sum', 'main').send({ ...s });
+await ckpt.finish();
+`;
+
+  it('F47, F67: each message is received exactly once over all lives, also one that arrives during a capture', async () => {
+    const lab = laboratory({ 'sink.mjs': SINK });
+    const random = seeded(67);
+    let committed = 0;
+    for (let life = 0; life < 8; life++) {
+      const ended = await lab.start(PIPE, { env: killing(random) }).ended;
+      committed += wordsOf(ended, 'committed').length;
+      expect(wordsOf(ended, 'failed')).toEqual([]);
+      if (wordsOf(ended, 'sum').length > 0) break;
+    }
+    expect(committed).toBeGreaterThan(0);
+    const { sum } = await lab.run(PIPE);
+    expect(sum).toMatchObject({ count: 3000, sum: 4_498_500, order: true });
+  }, 120_000);
+
+  it('F76: a member that waits for ever and one that has finished do not hold up checkpoints', async () => {
+    const lab = laboratory({
+      'idle.mjs': `${JOIN}\nawait ckpt.start();\nawait ckpt.safe(ckpt.channel('never', 'main').receive());\n`,
+      'quick.mjs': `${JOIN}\nconst s = ckpt.state('s', () => ({ ran: 0 }));\nconst r = await ckpt.start();\nif (!r.finished) { s.ran++; await ckpt.finish(); }\n`,
+    });
+    const program = `
+const ckpt = await open({ dir: 'store' });
+const idle = ckpt.worker('idle', new URL('./idle.mjs', import.meta.url));
+const quick = ckpt.worker('quick', new URL('./quick.mjs', import.meta.url));
+const start = await ckpt.start();
+await ckpt.safe(quick.done);
+for (let i = 0; i < 3; i++) await ckpt.checkpoint();
+say('done', { restarted: start.restarted });
+process.exit();
+`;
+    expect((await lab.run(program))['done']).toMatchObject({ restarted: false });
+    expect((await lab.run(program))['done']).toMatchObject({ restarted: true });
+  });
+
+  it('F46: a recorded member that the program does not declare is asked for through onMember, else the start is refused', async () => {
+    const worker = `${JOIN}\nconst s = ckpt.state('s', () => ({ from: workerData.from }));\nawait ckpt.start();\nckpt.channel('hello', 'main').send({ ...s, data: workerData.from });\nawait ckpt.safe(new Promise((r) => setTimeout(r, 1e6)));\n`;
+    const lab = laboratory({ 'w.mjs': worker });
+    await lab.run(`
+const ckpt = await open({ dir: 'store' });
+ckpt.worker('w', new URL('./w.mjs', import.meta.url), { workerData: { from: 'first life' } });
+await ckpt.start();
+await ckpt.channel('hello', 'w').receive();
+await ckpt.checkpoint();
+process.exit();
+`);
+    const refused = await lab.run(`
+const ckpt = await open({ dir: 'store' });
+say('code', { code: await codeOf(() => ckpt.start()) });
+process.exit();
+`);
+    expect(refused['code']).toMatchObject({ code: 'ERR_CKPT_UNCLAIMED' });
+    const answered = await lab.run(`
+const ckpt = await open({ dir: 'store' });
+ckpt.onMember((recorded) => { say('asked', recorded); return new URL('./w.mjs', import.meta.url); });
+await ckpt.start();
+say('hello', await ckpt.safe(ckpt.channel('hello', 'w').receive()));
+process.exit();
+`);
+    expect(answered['asked']).toMatchObject({ name: 'w', finished: false, workerData: { from: 'first life' } });
+    expect(answered['hello']).toMatchObject({ from: 'first life', data: 'first life' });
+  });
+
+  it('F45: a member that dies refuses images until it is dismissed; the program and older images go on', async () => {
+    const lab = laboratory({
+      'w.mjs': `${JOIN}\nawait ckpt.start();\nconst c = ckpt.channel('c', 'main');\nif ((await ckpt.safe(c.receive())) === 'die') process.exit(3);\n`,
+    });
+    const said = await lab.run(`
+const ckpt = await open({ dir: 'store' });
+const w = ckpt.worker('w', new URL('./w.mjs', import.meta.url));
+await ckpt.start();
+await ckpt.checkpoint();
+ckpt.channel('c', 'w').send('die');
+say('done', { code: await codeOf(() => ckpt.safe(w.done)) });
+say('refused', { code: await codeOf(() => ckpt.checkpoint()), images: fs.readdirSync('store/images').length });
+await w.terminate();
+say('after', { code: await codeOf(() => ckpt.checkpoint()) });
+await ckpt.close();
+`);
+    expect(said['done']).toMatchObject({ code: 'ERR_CKPT_MEMBER' });
+    expect(said['refused']).toMatchObject({ code: 'ERR_CKPT_MEMBER', images: 1 });
+    expect(said['after']).toMatchObject({ code: 'ok' });
+  });
+
+  it('F45: with exclude, images go on without a member that died', async () => {
+    const lab = laboratory({ 'w.mjs': `${JOIN}\nawait ckpt.start();\nthrow new Error('broken');\n` });
+    const said = await lab.run(`
+const ckpt = await open({ dir: 'store', onMemberError: 'exclude' });
+const w = ckpt.worker('w', new URL('./w.mjs', import.meta.url));
+await ckpt.start();
+say('done', { code: await codeOf(() => ckpt.safe(w.done)) });
+say('after', { code: await codeOf(() => ckpt.checkpoint()) });
+await ckpt.close();
+`);
+    expect(said['done']).toMatchObject({ code: 'ERR_CKPT_MEMBER' });
+    expect(said['after']).toMatchObject({ code: 'ok' });
+  });
+
+  it('F45: a member that hangs is named with what it was last seen doing, and everybody goes on', async () => {
+    const lab = laboratory({
+      'hang.mjs': `${JOIN}\nawait ckpt.start();\nawait ckpt.channel('never', 'main').receive();\n`,
+      'fine.mjs': `${JOIN}\nconst s = ckpt.state('s', () => ({ step: 0 }));\nawait ckpt.start();\nfor (;;) { await ckpt.safepoint(s.step); s.step++; }\n`,
+    });
+    const said = await lab.run(`
+const ckpt = await open({ dir: 'store', quiesceTimeout: 200 });
+ckpt.worker('fine', new URL('./fine.mjs', import.meta.url));
+const hang = ckpt.worker('hang', new URL('./hang.mjs', import.meta.url));
+await ckpt.start();
+const error = await ckpt.checkpoint().catch((error) => error);
+say('error', { code: error.code, missing: error.missing });
+await hang.terminate();
+say('after', { code: await codeOf(() => ckpt.checkpoint()) });
+process.exit();
+`);
+    expect(said['error']).toMatchObject({
+      code: 'ERR_CKPT_TIMEOUT',
+      missing: [{ task: 'hang', lastSafepoint: expect.stringContaining('waiting in receive()') }],
+    });
+    expect(said['after']).toMatchObject({ code: 'ok' });
+  });
+
+  it('F45: a handler of a member that throws fails the checkpoint alone', async () => {
+    const lab = laboratory({
+      'w.mjs': `${JOIN}\nlet times = 0;\nckpt.atCheckpoint(() => { if (times++ === 0) throw new Error('not now'); });\nawait ckpt.start();\nfor (;;) await ckpt.safepoint();\n`,
+    });
+    const said = await lab.run(`
+const ckpt = await open({ dir: 'store' });
+ckpt.worker('w', new URL('./w.mjs', import.meta.url));
+await ckpt.start();
+say('first', { code: await codeOf(() => ckpt.checkpoint()) });
+say('second', { code: await codeOf(() => ckpt.checkpoint()) });
+process.exit();
+`);
+    expect(said).toMatchObject({ first: { code: 'ERR_CKPT_HANDLER' }, second: { code: 'ok' } });
+  });
+
+  it('F45: one that hangs in its capture function is named, and everybody goes on; with exclude, images go on without it', async () => {
+    const lab = laboratory({
+      'w.mjs': `${JOIN}
+let hang = workerData;
+ckpt.provide('p', { capture: () => { while (hang) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000); return 1; }, restore() {} });
+await ckpt.start();
+for (;;) await ckpt.safepoint();
+`,
+    });
+    const program = (onMemberError: string): string => `
+const ckpt = await open({ dir: 'store-${onMemberError}', handlerTimeout: '2s', onMemberError: '${onMemberError}', quiesceTimeout: 150 });
+const [fine, hang] = [false, true].map((hangs) => ckpt.worker(hangs ? 'hang' : 'fine', new URL('./w.mjs', import.meta.url), { workerData: hangs }));
+await ckpt.start();
+for (const word of ['first', 'second']) {
+  const outcome = await ckpt.checkpoint().catch((error) => error);
+  say(word, { code: outcome.code, member: outcome.member, images: fs.existsSync('store-${onMemberError}/images') && fs.readdirSync('store-${onMemberError}/images').length });
+}
+await hang.terminate();
+say('third', { code: await codeOf(() => ckpt.checkpoint()) });
+process.exit();
+`;
+    const [cancelled, excluded] = await Promise.all([lab.run(program('cancel')), lab.run(program('exclude'))]);
+    expect(cancelled).toMatchObject({
+      first: { code: 'ERR_CKPT_TIMEOUT', member: 'hang', images: 0 },
+      second: { code: 'ERR_CKPT_TIMEOUT', images: 0 },
+    });
+    expect(excluded).toMatchObject({ first: { images: 1 }, second: { images: 2 } });
+    expect(cancelled['third']).toMatchObject({ code: 'ok' });
+    expect(excluded['third']).toMatchObject({ code: 'ok' });
+    const members = await lab.run(`
+const { statImage } = await import('@ckpt/sdk/images');
+say('members', { names: (await statImage('store-exclude')).members.map(({ name }) => name) });
+`);
+    expect(members['members']).toMatchObject({ names: ['main', 'fine'] });
+  });
+
+  it('F45: a member that is ended at any step of a checkpoint costs that checkpoint at most, and no image is without it', async () => {
+    const lab = laboratory({
+      'w.mjs': `${JOIN}
+const end = (at) => workerData === at && ckpt.channel('c', 'main').send('now') === undefined && Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100) && process.exit(4);
+ckpt.atCheckpoint(() => void end('handler'));
+ckpt.provide('p', { capture: () => (end('capture'), 1), restore() {} });
+ckpt.atResume(() => void end('resume'));
+await ckpt.start();
+for (;;) { end('loop'); await ckpt.safepoint(); }
+`,
+    });
+    for (const at of ['loop', 'handler', 'capture', 'resume']) {
+      const said = await lab.run(`
+const ckpt = await open({ dir: 'store-${at}', quiesceTimeout: '3s', handlerTimeout: '3s' });
+const w = ckpt.worker('w', new URL('./w.mjs', import.meta.url), { workerData: '${at}' });
+await ckpt.start();
+const code = await codeOf(() => ckpt.checkpoint());
+await w.done.catch(() => {});
+say('codes', { code, later: await codeOf(() => ckpt.checkpoint()), images: fs.readdirSync('store-${at}/images').length });
+process.exit();
+`);
+      expect(said['codes'], at).toMatchObject(
+        at === 'resume'
+          ? { code: 'ok', later: 'ERR_CKPT_MEMBER', images: 1 }
+          : { code: 'ERR_CKPT_MEMBER', later: 'ERR_CKPT_MEMBER', images: 0 },
+      );
+    }
+  });
+
+  it('shared memory is stored once and comes back to every member, also in synchronous loops', async () => {
+    const lab = laboratory({
+      'w.mjs': `${JOIN}
+const s = ckpt.state('s', () => ({ step: 0 }));
+const counter = new Int32Array(ckpt.shared('counter', 8));
+await ckpt.start();
+for (; s.step < 3000; s.step++) {
+  ckpt.safepointSync(s.step);
+  Atomics.add(counter, 0, 1);
+}
+await ckpt.finish();
+`,
+    });
+    const program = `
+const ckpt = await open({ dir: 'store' });
+const counter = new Int32Array(ckpt.shared('counter', 8));
+const members = ['a', 'b'].map((name) => ckpt.worker(name, new URL('./w.mjs', import.meta.url)));
+const start = await ckpt.start();
+const first = ckpt.checkpoint();
+await first;
+if (process.env.STOP) { say('stopped', { count: Atomics.load(counter, 0) }); process.exit(); }
+await ckpt.safe(Promise.all(members.map((member) => member.done)));
+say('count', { count: Atomics.load(counter, 0), restarted: start.restarted });
+await ckpt.close();
+`;
+    await lab.run(program, { env: { STOP: '1' } });
+    expect((await lab.run(program))['count']).toMatchObject({ count: 6000, restarted: true });
+  });
+});
