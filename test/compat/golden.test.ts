@@ -16,7 +16,7 @@ import { describeBytes, describeGolden, FOLDER, goldenBytes, goldenDescription, 
 const READER = fileURLToPath(new URL('./read_image.py', import.meta.url));
 const DOCUMENT = fileURLToPath(new URL('../../docs/image-format.md', import.meta.url));
 const MUTATED = 150;
-const FIRST = ['base', 'bulk', 'carried', 'graph', 'incremental', 'tiny', 'values'];
+const FIRST = ['base', 'bulk', 'carried', 'graph', 'incremental', 'pages-1-whole', 'pages-2-changed', 'pages-3-zeros', 'tiny', 'values'];
 
 function python(...args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
   return spawnSync('python3', [READER, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });

@@ -12,7 +12,7 @@ import re
 import struct
 import sys
 
-HEADER, TRAILER = 64, 128
+HEADER, TRAILER, PAGE = 64, 128, 4096
 HEADER_MAGIC = bytes.fromhex("89434b50540d0a1a")
 TRAILER_MAGIC = bytes.fromhex("89434b5054454e44")
 ID = re.compile(r"[0-9a-f]{32}")
@@ -203,7 +203,7 @@ def check_header(data):
     require(data[:8] == HEADER_MAGIC, "corrupt: magic")
     require(blake3(data[:48])[:16] == data[48:64], "corrupt: header checksum")
     require(number(data, 8, 2) <= 1, "newer version")
-    require(number(data, 16, 8) & ~1 == 0, "unknown feature")
+    require(number(data, 16, 8) & ~3 == 0, "unknown feature")
     fixed = (number(data, 8, 2), number(data, 10, 2), number(data, 12, 4), number(data, 40, 8))
     require(fixed == (1, 0, 64, 0), "corrupt: header")
 
@@ -346,8 +346,13 @@ def read_manifest(data):
     unique([member["name"] for member in manifest["members"]])
     unique([(section["member"], section["name"]) for section in manifest["sections"]])
     unique([(file["member"], file["name"]) for file in manifest["files"]])
+    unique([(source["base"], source["buffer"]) for source in all_sources(manifest)])
     unique([manifest["image"]["id"]] + [base["id"] for base in manifest["bases"]])
     return manifest
+
+
+def all_sources(manifest):
+    return [source for buffer in manifest["buffers"] if "pages" in buffer for source in buffer["pages"]["sources"]]
 
 
 def open_file(fields):
@@ -365,11 +370,30 @@ def unique(names):
 
 def read_buffer(fields, manifest):
     length = fields.count("length")
-    record = {"member": fields.text("member"), "kind": fields.text("kind"), "length": length, "extents": read_extents(fields, length, manifest)}
+    paged = "pages" in fields.names
+    record = {"member": fields.text("member"), "kind": fields.text("kind"), "length": length}
+    record["extents"] = read_extents(fields, None if paged else length, manifest)
+    if paged:
+        record["pages"] = read_pages(fields.inner("pages"), length, record["extents"], manifest)
     require(record["kind"] in ("ArrayBuffer", "SharedArrayBuffer"), "corrupt: buffer's kind")
     record.update(fields.optional("maxLength", fields.count))
     require(record.get("maxLength", length) >= length, "corrupt: maxLength")
     return record
+
+
+def read_pages(fields, length, own, manifest):
+    page_map = read_extents(fields, -(-length // PAGE), manifest, "map")
+    require(length > 0 and all(extent["place"]["at"] == "own" for extent in own + page_map), "corrupt: pages")
+    require(all(extent["length"] % PAGE == 0 for extent in own[:-1]), "corrupt: half a page")
+    sources = []
+    for item in fields.list("sources"):
+        require(isinstance(item, list) and len(item) == 3, "corrupt: source")
+        base, buffer, size = (count(value, "source") for value in item)
+        require(base < len(manifest["bases"]) and size > 0, "corrupt: source")
+        sources.append({"base": base, "buffer": buffer, "bytes": size})
+    require(len(sources) <= 32, "corrupt: sources")
+    require(sum(extent["length"] for extent in own) + sum(source["bytes"] for source in sources) <= length, "corrupt: pages")
+    return {"map": page_map, "sources": sources}
 
 
 def read_section(fields, manifest):
@@ -397,9 +421,10 @@ def read_dropped(fields):
     return {"count": fields.count("count"), "first": first}
 
 
-def read_extents(fields, length, manifest):
+def read_extents(fields, length, manifest, name="extents"):
+    """They must add up to length, unless that is None."""
     extents = []
-    for item in fields.list("extents"):
+    for item in fields.list(name):
         require(isinstance(item, list) and len(item) >= 2, "corrupt: extent")
         place, size = count(item[0], "place"), count(item[1], "extent")
         require(size > 0 and place <= 2 and len(item) == (4, 2, 5)[place], "corrupt: extent")
@@ -412,7 +437,7 @@ def read_extents(fields, length, manifest):
             where["base"] = count(item[2], "base")
             require(where["base"] < len(manifest["bases"]), "corrupt: base")
         extents.append({"place": where, "length": size, "hash": item[-1].hex()})
-    require(sum(extent["length"] for extent in extents) == length, "corrupt: extents do not add up")
+    require(length is None or sum(extent["length"] for extent in extents) == length, "corrupt: extents do not add up")
     return extents
 
 
@@ -424,6 +449,11 @@ def check_arrangement(data, manifest, offset, length):
                 parts.append((extent["place"]["offset"], extent["length"]))
             elif extent["place"]["at"] == "zero":
                 zeros += extent["length"]
+    for record in manifest["buffers"]:
+        if "pages" in record:
+            parts += [(extent["place"]["offset"], extent["length"]) for extent in record["pages"]["map"]]
+            held = record["extents"] + record["pages"]["sources"]
+            zeros += record["length"] - sum(part.get("length", part.get("bytes")) for part in held)
     require(zeros <= 64 << 30, "limit: zeros")
     end = HEADER
     for start, size in sorted(parts) + [(offset, length), (len(data) - TRAILER, TRAILER)]:
@@ -442,6 +472,7 @@ def open_image(data):
     require(blake3(raw) == expected, "corrupt: manifest")
     manifest = read_manifest(raw)
     require(manifest["image"]["id"] == data[24:40].hex(), "corrupt: id")
+    require(any("pages" in buffer for buffer in manifest["buffers"]) == bool(number(data, 16, 8) & 2), "corrupt: feature")
     return manifest, expected.hex(), offset, length
 
 
@@ -451,16 +482,22 @@ def open_bases(manifest, folder):
         for extent in record["extents"]:
             if extent["place"]["at"] == "base":
                 taken.setdefault(extent["place"]["base"], []).append((extent["place"]["offset"], extent["length"]))
+    paged = {}
+    for source in all_sources(manifest):
+        paged[source["base"]] = paged.get(source["base"], 0) + source["bytes"]
     bases = {}
-    for index, ranges in taken.items():
+    for index in sorted(set(taken) | set(paged)):
+        ranges = taken.get(index, [])
         record = manifest["bases"][index]
         data = find_base(folder, record["id"])
-        base, manifest_hash, end, _ = open_image(data)
+        base, manifest_hash, end, length = open_image(data)
         require(manifest_hash == record["manifestHash"], "corrupt: another base")
         require(all(base["image"][key] == record[key] for key in ("id", "epoch", "generation")), "corrupt: another base")
-        require(sum(size for _, size in ranges) <= len(data), "limit: taken from a base")
+        require(sum(size for _, size in ranges) + paged.get(index, 0) <= len(data), "limit: taken from a base")
         require(all(HEADER <= at and at + size <= end for at, size in ranges), "corrupt: extent of a base")
-        bases[index] = data
+        if index in paged:
+            check_arrangement(data, base, end, length)
+        bases[index] = (data, base)
     return bases
 
 
@@ -481,10 +518,73 @@ def contents_of(record, data, bases):
         if place["at"] == "zero":
             parts.append(bytes(size))
             continue
-        source = data if place["at"] == "own" else bases[place["base"]]
+        source = data if place["at"] == "own" else bases[place["base"]][0]
         part = source[place["offset"] : place["offset"] + size]
         require(blake3(part).hex() == extent["hash"], "corrupt: extent")
         parts.append(part)
+    return b"".join(parts)
+
+
+def own_bytes(extents, data):
+    parts = []
+    for extent in extents:
+        part = data[extent["place"]["offset"] : extent["place"]["offset"] + extent["length"]]
+        require(blake3(part).hex() == extent["hash"], "corrupt: extent")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def page_map_of(record, data):
+    page_map = own_bytes(record["pages"]["map"], data)
+    sizes = {}
+    for index, code in enumerate(page_map):
+        sizes[code] = sizes.get(code, 0) + min(PAGE, record["length"] - index * PAGE)
+    sizes.pop(0, 0)
+    stated = [sum(extent["length"] for extent in record["extents"])] + [source["bytes"] for source in record["pages"]["sources"]]
+    require(sizes == {code: size for code, size in enumerate(stated, 1) if size > 0}, "corrupt: page map")
+    return page_map
+
+
+class Holder:
+    """The pages of one buffer that one image holds itself; each extent is read and checked once, when it is first needed."""
+
+    def __init__(self, record, data):
+        self.data, self.length, self.places, self.known = data, record["length"], {}, {}
+        total = -(-self.length // PAGE)
+        own = range(total)
+        if "pages" in record:
+            own = [index for index, code in enumerate(page_map_of(record, data)) if code == 1]
+        own = iter(own)
+        for extent in record["extents"]:
+            at = 0
+            while at < extent["length"]:
+                index = next(own, None)
+                require(index is not None, "corrupt: pages of a base")
+                self.places[index] = (extent, at)
+                at += min(PAGE, self.length - index * PAGE)
+            require(at == extent["length"], "corrupt: pages of a base")
+
+    def page(self, index, size):
+        require(index in self.places and size == min(PAGE, self.length - index * PAGE), "corrupt: page of a base")
+        extent, at = self.places[index]
+        require(extent["place"]["at"] == "own", "corrupt: page of a base")
+        if id(extent) not in self.known:
+            self.known[id(extent)] = own_bytes([extent], self.data)
+        return self.known[id(extent)][at : at + size]
+
+
+def pages_of(record, data, bases):
+    page_map = page_map_of(record, data)
+    holders = [None, Holder(record, data)]
+    for source in record["pages"]["sources"]:
+        base_data, base = bases[source["base"]]
+        require(source["buffer"] < len(base["buffers"]), "corrupt: buffer of a base")
+        holders.append(Holder(base["buffers"][source["buffer"]], base_data))
+    parts = []
+    for index, code in enumerate(page_map):
+        size = min(PAGE, record["length"] - index * PAGE)
+        parts.append(bytes(size) if code == 0 else holders[code].page(index, size))
+    own_bytes(record["extents"], data)
     return b"".join(parts)
 
 
@@ -492,7 +592,7 @@ def read_image(data, folder):
     manifest, manifest_hash, offset, length = open_image(data)
     check_arrangement(data, manifest, offset, length)
     bases = open_bases(manifest, folder)
-    buffers = [contents_of(record, data, bases) for record in manifest["buffers"]]
+    buffers = [(pages_of if "pages" in record else contents_of)(record, data, bases) for record in manifest["buffers"]]
     memories, members = [], {}
     for other, content in zip(manifest["buffers"], buffers):
         index = members[other["member"]] = members.get(other["member"], -1) + 1

@@ -9,6 +9,7 @@
 import type { Extent, Manifest } from './contract.js';
 import { beyondLimit, corrupt } from './damage.js';
 import { HEADER_BYTES, MAX_ZERO_BYTES, PAGE, TRAILER_BYTES, type Trailer } from './format.js';
+import { bytesOf } from './page-map.js';
 
 /** Bytes of the file that must be zero. */
 export interface Gap {
@@ -24,6 +25,8 @@ interface Part extends Gap {
 export interface NamedRecord {
   readonly name: string;
   readonly extents: readonly Extent[];
+  /** Its extents are own pages, not the buffer from beginning to end. */
+  readonly paged?: boolean;
 }
 
 /** Sections first, then buffers, in the order of the manifest. */
@@ -35,9 +38,10 @@ export function namedRecords(manifest: Manifest): NamedRecord[] {
     for (const index of section.buffers) users[index]?.push(name);
     return { name, extents: section.extents };
   });
-  const buffers = manifest.buffers.map(({ extents }, i): NamedRecord => {
+  const buffers = manifest.buffers.map(({ extents, pages }, i): NamedRecord => {
     const of = users[i]?.join(', ');
-    return { name: of === undefined || of === '' ? `buffer ${i}` : `${of} (buffer ${i})`, extents };
+    const name = of === undefined || of === '' ? `buffer ${i}` : `${of} (buffer ${i})`;
+    return pages === undefined ? { name, extents } : { name, extents, paged: true };
   });
   return [...sections, ...buffers];
 }
@@ -46,7 +50,13 @@ export function namedRecords(manifest: Manifest): NamedRecord[] {
 export function arrange(manifest: Manifest, trailer: Trailer, label: string): Gap[] {
   const parts: Part[] = [];
   let zeros = 0;
-  for (const { name, extents } of namedRecords(manifest)) {
+  const records = namedRecords(manifest);
+  for (const [index, { length, extents, pages }] of manifest.buffers.entries()) {
+    if (pages === undefined) continue;
+    records.push({ name: `page map of ${records[manifest.sections.length + index]?.name ?? ''}`, extents: pages.map });
+    zeros += length - bytesOf(extents) - pages.sources.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+  for (const { name, extents } of records) {
     for (const { place, length } of extents) {
       if (place.at === 'own') parts.push({ name, start: place.offset, end: place.offset + length });
       else if (place.at === 'zero') zeros += length;

@@ -7,6 +7,7 @@
  *    to stand for endless memory.
  */
 import { isCheckpointError } from '../base/errors.js';
+import { arrange } from './arrangement.js';
 import type { ByteSource, OpenBase } from './contract.js';
 import { beyondLimit, corrupt, damage } from './damage.js';
 import { HEADER_BYTES } from './format.js';
@@ -14,7 +15,7 @@ import { type OpenedImage, openImage } from './open.js';
 
 export interface Bases {
   /** By index in the manifest; undefined for those that no extent refers to. */
-  readonly sources: readonly (ByteSource | undefined)[];
+  readonly images: readonly (OpenedImage | undefined)[];
   close(): Promise<void>;
 }
 
@@ -23,16 +24,17 @@ export async function openBases(image: OpenedImage, openBase: OpenBase): Promise
   const { manifest } = image;
   const label = image.source.label;
   const needs = basesNeeded(image);
-  const sources: (ByteSource | undefined)[] = [];
+  const sources: ByteSource[] = [];
+  const images: (OpenedImage | undefined)[] = manifest.bases.map(() => undefined);
   const close = async (): Promise<void> => {
-    for (const source of sources) await source?.close();
+    for (const source of sources) await source.close();
   };
   try {
     for (const [index, record] of manifest.bases.entries()) {
       const need = needs[index];
-      sources.push(need === undefined ? undefined : await openBase(record));
-      const source = sources[index];
-      if (need === undefined || source === undefined) continue;
+      if (need === undefined) continue;
+      const source = await openBase(record);
+      sources.push(source);
       const name = `base ${record.id}`;
       const base = await openImage(source, record).catch((error: unknown) => {
         throw isCheckpointError(error) ? damage(error.code, label, name, error.message, error) : error;
@@ -42,8 +44,10 @@ export async function openBases(image: OpenedImage, openBase: OpenBase): Promise
       if (need.bytes > source.size) throw beyondLimit(label, name, `${need.bytes} bytes are taken from its ${source.size}`);
       if (need.end > base.trailer.manifestOffset)
         throw corrupt(label, name, `bytes up to ${need.end} are taken from it, its data ends before`);
+      if (need.pages) arrange(base.manifest, base.trailer, source.label);
+      images[index] = base;
     }
-    return { sources, close };
+    return { images, close };
   } catch (error) {
     await close();
     throw error;
@@ -53,6 +57,8 @@ export async function openBases(image: OpenedImage, openBase: OpenBase): Promise
 interface Need {
   readonly bytes: number;
   readonly end: number;
+  /** Pages are taken, by the base's own records. */
+  readonly pages: boolean;
 }
 
 function basesNeeded({ manifest, source }: OpenedImage): (Need | undefined)[] {
@@ -63,8 +69,12 @@ function basesNeeded({ manifest, source }: OpenedImage): (Need | undefined)[] {
       if (place.offset < HEADER_BYTES)
         throw corrupt(source.label, 'manifest', `an extent lies at ${place.offset} of a base, inside its header`);
       const { bytes, end } = needs[place.base] ?? { bytes: 0, end: 0 };
-      needs[place.base] = { bytes: bytes + length, end: Math.max(end, place.offset + length) };
+      needs[place.base] = { bytes: bytes + length, end: Math.max(end, place.offset + length), pages: false };
     }
+  }
+  for (const { base, bytes: more } of manifest.buffers.flatMap(({ pages }) => pages?.sources ?? [])) {
+    const { bytes, end } = needs[base] ?? { bytes: 0, end: 0 };
+    needs[base] = { bytes: bytes + more, end, pages: true };
   }
   return needs;
 }

@@ -62,7 +62,26 @@ export interface BufferRecord {
   readonly kind: BufferKind;
   readonly length: number;
   readonly maxLength?: number;
+  /** With `pages`: the pages that this image holds itself, one after the other. */
   readonly extents: readonly Extent[];
+  readonly pages?: PagesRecord;
+}
+
+/** Where the pages of a buffer lie that is stored page by page. */
+export interface PagesRecord {
+  /** The page map, one byte a page (page-map.ts), stored in this image. */
+  readonly map: readonly Extent[];
+  readonly sources: readonly PageSource[];
+}
+
+/** Pages that lie among the own pages of a buffer of a base. */
+export interface PageSource {
+  /** Index into `bases` of the manifest. */
+  readonly base: number;
+  /** Index into `buffers` of the base's manifest. */
+  readonly buffer: number;
+  /** What is taken from it. */
+  readonly bytes: number;
 }
 
 export interface BaseRecord extends ImageRef {
@@ -149,7 +168,7 @@ export interface SectionInput extends Omit<SectionRecord, 'length' | 'extents'> 
   readonly chunks: readonly Uint8Array[];
 }
 
-export interface BufferInput extends Omit<BufferRecord, 'length' | 'extents'> {
+export interface BufferInput extends Omit<BufferRecord, 'length' | 'extents' | 'pages'> {
   /** Windows on staging memory, each at most 1 GiB. */
   readonly chunks: readonly Uint8Array[];
 }
@@ -160,14 +179,23 @@ export interface StreamedSection extends Omit<SectionRecord, 'length' | 'extents
 }
 
 /** A buffer that is made while it is written; its length is known before, because it decides where the buffer begins. */
-export interface StreamedBuffer extends Omit<BufferRecord, 'extents'> {
+export interface StreamedBuffer extends Omit<BufferRecord, 'extents' | 'pages'> {
   readonly chunks: Parts;
+}
+
+/** A buffer that is stored page by page. */
+export interface PagedBuffer extends Omit<BufferRecord, 'extents' | 'pages'> {
+  /** One byte a page: see page-map.ts. */
+  readonly map: Uint8Array;
+  readonly sources: readonly PageSource[];
+  /** Its own pages in order, none of them zero; nothing but bytes. */
+  readonly chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 }
 
 export interface ImageInput {
   readonly head: ImageHead;
   readonly sections: readonly StreamedSection[];
-  readonly buffers: readonly (BufferInput | StreamedBuffer)[];
+  readonly buffers: readonly (BufferInput | StreamedBuffer | PagedBuffer)[];
   /** What base extents among the parts refer to, by index; those that nothing refers to are left out of the image. */
   readonly bases?: readonly BaseRecord[];
 }

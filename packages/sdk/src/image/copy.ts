@@ -2,15 +2,21 @@
  * Reading an image in parts, verified on the way, so that it can be written again as one self-contained file.
  *
  * Invariants
- * 1. One extent at a time is in memory; each is hashed before it is handed out.
+ * 1. One extent at a time is in memory, or a window of a buffer that is stored page by page; each extent is hashed before
+ *    anything of it is handed out.
  * 2. Zeros that are stored nowhere stay so.
  */
 import { arrange, type NamedRecord, namedRecords } from './arrangement.js';
 import { openBases } from './bases.js';
 import type { ByteSource, Extent, ImageInput, ImageRef, Manifest, OpenBase, StreamedBuffer, StreamedSection } from './contract.js';
 import { corrupt } from './damage.js';
+import { PAGE } from './format.js';
 import { hash, hex } from './integrity.js';
 import { openImage } from './open.js';
+import { pageCount } from './page-map.js';
+import { type Holding, pagePieces } from './page-pieces.js';
+import { findHoldings, readPaged } from './paged.js';
+import { damagedExtent } from './pieces.js';
 import { damageText } from './reader.js';
 
 /** An image opened to be copied. */
@@ -30,15 +36,24 @@ export async function copyImage(source: ByteSource, openBase: OpenBase, expect?:
   arrange(manifest, image.trailer, source.label);
   const bases = await openBases(image, openBase);
   const records = namedRecords(manifest);
+  const sourceOf = (base: number | undefined): ByteSource => (base === undefined ? source : (bases.images[base]?.source ?? source));
+  const holdings = await findHoldings(image, await readPaged(image), bases).catch(async (error: unknown) => {
+    await bases.close();
+    throw error;
+  });
   const parts = (index: number): AsyncGenerator<Uint8Array | Extent> =>
-    verifiedParts(records[index] ?? { name: '', extents: [] }, source.label, (base) =>
-      base === undefined ? source : (bases.sources[base] ?? source),
-    );
+    verifiedParts(records[index] ?? { name: '', extents: [] }, source.label, sourceOf);
   const { sections, buffers, bases: _, ...head } = manifest;
   const input: ImageInput = {
     head,
     sections: sections.map(({ length, extents, ...section }, i): StreamedSection => ({ ...section, chunks: parts(i) })),
-    buffers: buffers.map(({ extents, ...buffer }, i): StreamedBuffer => ({ ...buffer, chunks: parts(sections.length + i) })),
+    buffers: buffers.map(({ extents, pages, ...buffer }, i): StreamedBuffer => {
+      const own = holdings.filter(({ record }) => record === sections.length + i);
+      return {
+        ...buffer,
+        chunks: pages === undefined ? parts(sections.length + i) : pageParts(own, buffer.length, source.label, sourceOf),
+      };
+    }),
   };
   return { manifest, manifestHash, input, close: () => bases.close() };
 }
@@ -59,5 +74,32 @@ async function* verifiedParts(
       yield bytes;
     }
     offset += length;
+  }
+}
+
+/** Pages of one window lie near each other in each image that holds some, so each is read nearly once. */
+const WINDOW_PAGES = (16 * 2 ** 20) / PAGE;
+
+async function* pageParts(
+  holdings: readonly Holding[],
+  length: number,
+  label: string,
+  sourceOf: (base: number | undefined) => ByteSource,
+): AsyncGenerator<Uint8Array> {
+  const pages = pageCount(length);
+  for (let from = 0; from < pages; from += WINDOW_PAGES) {
+    const to = Math.min(from + WINDOW_PAGES, pages);
+    const start = from * PAGE;
+    const window = new Uint8Array(Math.min(to * PAGE, length) - start);
+    for (const holding of holdings) {
+      for (const piece of pagePieces(holding, [from, to])) {
+        const bytes = new Uint8Array(piece.length);
+        await sourceOf(piece.base).read(bytes, piece.position);
+        const found = damagedExtent(piece, bytes);
+        if (found !== undefined) throw corrupt(label, holding.name, damageText(found));
+        for (const copy of piece.scatter ?? []) window.set(bytes.subarray(copy.from, copy.from + copy.length), copy.to - start);
+      }
+    }
+    yield window;
   }
 }

@@ -14,8 +14,10 @@ const FORMAT_VERSION = 1;
 export const FEATURE = {
   /** Some section has `numbers`. */
   numbers: 1n,
+  /** Some buffer is stored page by page. */
+  pages: 2n,
 } as const;
-const KNOWN_FEATURES = FEATURE.numbers;
+const KNOWN_FEATURES: bigint = FEATURE.numbers | FEATURE.pages;
 export const HEADER_BYTES = 64;
 export const TRAILER_BYTES = 128;
 /** Most bytes of an extent that is stored. */
@@ -53,10 +55,10 @@ export function makeHeader(id: string, features = 0n): Uint8Array {
 }
 
 /**
- * @returns the image's id
+ * @returns the image's id and the features that it requires, all of them known
  * @throws CheckpointError ERR_CKPT_IMAGE_CORRUPT, ERR_CKPT_IMAGE_VERSION, ERR_CKPT_IMAGE_FEATURE
  */
-export function parseHeader(bytes: Uint8Array, label: string): string {
+export function parseHeader(bytes: Uint8Array, label: string): { readonly id: string; readonly features: bigint } {
   if (!sameBytes(bytes.subarray(0, 8), HEADER_MAGIC)) throw corrupt(label, 'header', 'expected the magic bytes of an image, found others');
   const checksum = hash(bytes.subarray(0, CHECKED_HEADER)).subarray(0, HEADER_BYTES - CHECKED_HEADER);
   if (!sameBytes(bytes.subarray(CHECKED_HEADER, HEADER_BYTES), checksum)) {
@@ -68,14 +70,15 @@ export function parseHeader(bytes: Uint8Array, label: string): string {
     const message = `read image ${label}: expected format ${FORMAT_VERSION} or older, found ${version}; use a newer version of ckpt`;
     throw new CheckpointError('ERR_CKPT_IMAGE_VERSION', message, { path: label, section: 'header' });
   }
-  const features = view.getBigUint64(16, true) & ~KNOWN_FEATURES;
-  if (features !== 0n) {
-    const message = `read image ${label}: it requires features 0x${features.toString(16)}, unknown to this version; use a newer version of ckpt`;
+  const features = view.getBigUint64(16, true);
+  const unknown = features & ~KNOWN_FEATURES;
+  if (unknown !== 0n) {
+    const message = `read image ${label}: it requires features 0x${unknown.toString(16)}, unknown to this version; use a newer version of ckpt`;
     throw new CheckpointError('ERR_CKPT_IMAGE_FEATURE', message, { path: label, section: 'header' });
   }
   const clean = version === FORMAT_VERSION && view.getUint16(10, true) === 0 && view.getUint32(12, true) === HEADER_BYTES;
   if (!clean || view.getBigUint64(40, true) !== 0n) throw corrupt(label, 'header', 'expected the fixed fields of format 1, found others');
-  return Buffer.from(bytes.subarray(24, 40)).toString('hex');
+  return { id: Buffer.from(bytes.subarray(24, 40)).toString('hex'), features };
 }
 
 export function makeTrailer(header: Uint8Array, trailer: Trailer): Uint8Array {

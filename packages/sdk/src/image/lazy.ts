@@ -11,17 +11,22 @@ import { type Bases, openBases } from './bases.js';
 import type { ByteSource, Extent, ImageRef, Manifest, OpenBase } from './contract.js';
 import { corrupt } from './damage.js';
 import { type OpenedImage, openImage } from './open.js';
-import { damagedExtent, type Piece, piecesOf, readPieces } from './pieces.js';
-import { allocating, damageText, makeBuffer } from './reader.js';
+import { type Holding, pagePieces } from './page-pieces.js';
+import { pagePlaces } from './page-places.js';
+import { findHoldings, readPaged } from './paged.js';
+import { damagedExtent, isWhole, type Piece, piecesOf, readPieces, Scratch } from './pieces.js';
+import { allocating, damageText, makeBuffer, scatter } from './reader.js';
 
-/** Tells of an extent, by its offset in the record, whether it is read; one that is not stays zero. */
-export type Wanted = (extent: Extent, offset: number) => boolean;
+/** Tells of an extent, or a run of pages, by its offset in the record, whether it is read; one that is not may stay zero. */
+export type Wanted = (extent: Pick<Extent, 'length'>, offset: number) => boolean;
 
 export interface LazyImage {
   readonly manifest: Manifest;
   readonly manifestHash: string;
   section(index: number, wanted?: Wanted): Promise<Uint8Array>;
   buffer(index: number, wanted?: Wanted): Promise<ArrayBufferLike>;
+  /** Where the bytes of a buffer lie, from its beginning to its end; of one that is stored page by page without hashes. */
+  placesOf(index: number): Promise<readonly Extent[]>;
   /** Closes the image and its bases. */
   close(): Promise<void>;
 }
@@ -48,6 +53,7 @@ class Lazy implements LazyImage {
   readonly #openBase: OpenBase;
   readonly #records: readonly NamedRecord[];
   #bases: Promise<Bases> | undefined;
+  #holdings: Promise<readonly Holding[]> | undefined;
 
   constructor(image: OpenedImage, openBase: OpenBase) {
     this.#image = image;
@@ -79,25 +85,52 @@ class Lazy implements LazyImage {
     await this.#image.source.close();
   }
 
-  async #read(index: number, memory: ArrayBufferLike, wanted: Wanted | undefined): Promise<void> {
+  async placesOf(index: number): Promise<readonly Extent[]> {
+    const record = this.manifest.buffers[index];
+    if (record === undefined) throw new RangeError(`buffer ${index} of ${this.manifest.buffers.length}`);
+    return record.pages === undefined
+      ? record.extents
+      : pagePlaces(await this.#holdingsOf(this.manifest.sections.length + index), record.length);
+  }
+
+  async #read(index: number, memory: ArrayBufferLike, wanted: Wanted = () => true): Promise<void> {
     const { source } = this.#image;
     const record = this.#records[index];
     if (record === undefined) return;
-    const pieces = Array.from(piecesOf([record])).flatMap((piece) => (wanted === undefined ? [piece] : partsOf(piece, wanted)));
-    if (pieces.some(({ base }) => base !== undefined)) this.#bases ??= openBases(this.#image, this.#openBase);
-    const bases = await this.#bases;
+    const pieces =
+      record.paged === true
+        ? (await this.#holdingsOf(index)).flatMap((holding) => [...pagePieces(holding)].filter((piece) => isWanted(piece, wanted)))
+        : Array.from(piecesOf([record])).flatMap((piece) => partsOf(piece, wanted));
+    const bases = pieces.some(({ base }) => base !== undefined) ? await this.#openBases() : undefined;
+    const scratch = new Scratch();
     await readPieces(pieces, {
-      sourceOf: ({ base }) => (base === undefined ? source : (bases?.sources[base] ?? source)),
-      target: ({ offset, length }) => new Uint8Array(memory, offset, length),
+      sourceOf: ({ base }) => (base === undefined ? source : (bases?.images[base]?.source ?? source)),
+      target: (piece) => (isWhole(piece) ? new Uint8Array(memory, piece.offset, piece.length) : scratch.take(piece.length)),
       done: (piece, bytes) => {
         const found = damagedExtent(piece, bytes);
         if (found !== undefined) throw corrupt(source.label, record.name, damageText(found));
+        if (!isWhole(piece)) scatter(piece, bytes, memory);
       },
       failed: (_, error) => {
         throw error;
       },
     });
   }
+
+  #openBases(): Promise<Bases> {
+    this.#bases ??= openBases(this.#image, this.#openBase);
+    return this.#bases;
+  }
+
+  async #holdingsOf(index: number): Promise<readonly Holding[]> {
+    const find = async (): Promise<readonly Holding[]> => findHoldings(this.#image, await readPaged(this.#image), await this.#openBases());
+    this.#holdings ??= find();
+    return (await this.#holdings).filter(({ record }) => record === index);
+  }
+}
+
+function isWanted({ scatter: copies = [] }: Piece, wanted: Wanted): boolean {
+  return copies.some(({ to, length }) => wanted({ length }, to));
 }
 
 /** The extents of a piece that are wanted, each a piece of its own (invariant 3). */

@@ -14,7 +14,6 @@ import { MAX_SECTION_BYTES, type MsgpackLimits } from '../codec/tags.js';
 import type {
   BaseRecord,
   BufferRecord,
-  Extent,
   FileRecord,
   ImageRef,
   Manifest,
@@ -24,17 +23,14 @@ import type {
   SectionRecord,
 } from './contract.js';
 import { beyondLimit, corrupt } from './damage.js';
-import { EXTENT_BYTES, MAX_BASES } from './format.js';
-import { hex } from './integrity.js';
-import { countEntries, Fields, isCount, isHash } from './manifest-fields.js';
+import { MAX_BASES } from './format.js';
+import { buffer, extents } from './manifest-extents.js';
+import { countEntries, Fields, isCount } from './manifest-fields.js';
 
 export const MANIFEST_LIMITS: MsgpackLimits = { depth: 32, values: 2 ** 23, containers: 2 ** 21 };
 
 /** Beyond any number of buffers that a manifest has room for. */
 const MAX_NUMBER = 2 ** 24;
-
-/** First element of an extent's list. */
-export const PLACE = { own: 0, zero: 1, base: 2 } as const;
 
 /** @throws CheckpointError ERR_CKPT_IMAGE_CORRUPT, ERR_CKPT_IMAGE_LIMIT */
 export function decodeManifest(bytes: Uint8Array, label: string): Manifest {
@@ -136,16 +132,6 @@ function base(fields: Fields): BaseRecord {
   return { ...ref(fields), manifestHash: fields.hash('manifestHash') };
 }
 
-function buffer(fields: Fields, bases: number): BufferRecord {
-  const length = fields.count('length');
-  const kind = fields.oneOf('kind', ['ArrayBuffer', 'SharedArrayBuffer']);
-  const record = { member: fields.text('member'), kind, length, extents: extents(fields, length, bases) };
-  if (!fields.has('maxLength')) return record;
-  const maxLength = fields.count('maxLength');
-  if (maxLength < length) throw fields.wrong('maxLength', 'no less than length');
-  return { ...record, maxLength };
-}
-
 /** Each once, in the order that the section's bytes mean. */
 function imports(fields: Fields, owner: string, before: readonly SectionRecord[]): number[] {
   const found = new Set<number>();
@@ -204,39 +190,14 @@ function ascending(fields: Fields, key: string, expected: string, fits: (value: 
   });
 }
 
-function extents(fields: Fields, length: number, bases: number): Extent[] {
-  let total = 0;
-  const read = fields.list('extents').map((item) => {
-    const extent = Array.isArray(item) ? oneExtent(item, bases) : undefined;
-    if (extent === undefined) throw fields.wrong('extents', 'a list of extents');
-    total += extent.length;
-    return extent;
-  });
-  if (total !== length) throw fields.wrong('extents', `extents that add up to ${length}`);
-  return read;
-}
-
-/** undefined when the list is not an extent. */
-function oneExtent(list: readonly unknown[], bases: number): Extent | undefined {
-  const [place, length] = list;
-  if (!isCount(length) || length === 0) return undefined;
-  if (place === PLACE.zero) return list.length === 2 ? { place: { at: 'zero' }, length } : undefined;
-  const hash = list.at(-1);
-  const offset = list.at(-2);
-  if (length > EXTENT_BYTES || !isHash(hash) || !isCount(offset)) return undefined;
-  if (place === PLACE.own) return list.length === 4 ? { place: { at: 'own', offset }, length, hash: hex(hash) } : undefined;
-  const index = list[2];
-  if (place !== PLACE.base || list.length !== 5 || !isCount(index) || index >= bases) return undefined;
-  return { place: { at: 'base', base: index, offset }, length, hash: hex(hash) };
-}
-
 function refuseTwice(manifest: Manifest, fail: (found: string) => Error): void {
-  const { image, members, sections, files, bases } = manifest;
+  const { image, members, sections, buffers, files, bases } = manifest;
   const lists: readonly (readonly [string, readonly string[]])[] = [
     ['name of the image', image.names],
     ['member', members.map((record) => record.name)],
     ['section', sections.map((record) => JSON.stringify([record.member, record.name]))],
     ['file', files.map((record) => JSON.stringify([record.member, record.name]))],
+    ['source of pages', buffers.flatMap(({ pages }) => pages?.sources ?? []).map(({ base, buffer }) => `${base}/${buffer}`)],
     ['base', [image.id, ...bases.map((record) => record.id)]],
   ];
   for (const [what, names] of lists) {

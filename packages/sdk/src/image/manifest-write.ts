@@ -7,9 +7,10 @@
  * 2. What is undefined is left out.
  */
 import { packMsgpack } from '../codec/msgpack.js';
-import type { Extent, Manifest } from './contract.js';
+import type { Extent, Manifest, PagesRecord } from './contract.js';
 import { MAX_MANIFEST_BYTES } from './format.js';
-import { MANIFEST_LIMITS, PLACE } from './manifest-read.js';
+import { PLACE } from './manifest-extents.js';
+import { MANIFEST_LIMITS } from './manifest-read.js';
 
 /** @throws TypeError when the head holds something that is not plain data, or too much of it */
 export function encodeManifest(manifest: Manifest): Uint8Array {
@@ -17,13 +18,22 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
     plain({
       ...manifest,
       sections: manifest.sections.map((section) => ({ ...section, extents: section.extents.map(extentList) })),
-      buffers: manifest.buffers.map((buffer) => ({ ...buffer, extents: buffer.extents.map(extentList) })),
+      buffers: manifest.buffers.map(({ pages, ...buffer }) => ({
+        ...buffer,
+        extents: buffer.extents.map(extentList),
+        pages: pagesMap(pages),
+      })),
       bases: manifest.bases.map((base) => ({ ...base, manifestHash: Buffer.from(base.manifestHash, 'hex') })),
     }),
   );
   if (bytes.length > MAX_MANIFEST_BYTES)
     throw new TypeError(`write image: its manifest takes ${bytes.length} bytes, more than ${MAX_MANIFEST_BYTES}`);
   return bytes;
+}
+
+function pagesMap(pages: PagesRecord | undefined): object | undefined {
+  if (pages === undefined) return undefined;
+  return { map: pages.map.map(extentList), sources: pages.sources.map(({ base, buffer, bytes }) => [base, buffer, bytes]) };
 }
 
 function extentList({ place, length, hash }: Extent): unknown[] {

@@ -7,7 +7,7 @@
  */
 import type { ByteSource, ImageRef, Manifest } from './contract.js';
 import { corrupt, incomplete } from './damage.js';
-import { HEADER_BYTES, parseHeader, parseTrailer, TRAILER_BYTES, type Trailer } from './format.js';
+import { FEATURE, HEADER_BYTES, parseHeader, parseTrailer, TRAILER_BYTES, type Trailer } from './format.js';
 import { hash, hex, sameBytes } from './integrity.js';
 import { decodeManifest } from './manifest-read.js';
 
@@ -24,7 +24,7 @@ export async function openImage(source: ByteSource, expect?: ImageRef): Promise<
   const header = new Uint8Array(HEADER_BYTES);
   if (size < HEADER_BYTES) throw incomplete(label, 'header', `expected at least ${HEADER_BYTES} bytes, found ${size}`);
   await source.read(header, 0);
-  const id = parseHeader(header, label);
+  const { id, features } = parseHeader(header, label);
   if (size < HEADER_BYTES + TRAILER_BYTES) throw incomplete(label, 'trailer', `expected header and trailer, found ${size} bytes`);
   const trailerBytes = new Uint8Array(TRAILER_BYTES);
   await source.read(trailerBytes, size - TRAILER_BYTES);
@@ -35,6 +35,9 @@ export async function openImage(source: ByteSource, expect?: ImageRef): Promise<
   if (!sameBytes(found, trailer.manifestHash)) throw corrupt(label, 'manifest', 'expected the hash that the trailer states, found another');
   const manifest = decodeManifest(bytes, label);
   if (manifest.image.id !== id) throw corrupt(label, 'manifest', `expected the header's id ${id}, found ${manifest.image.id}`);
+  const paged = manifest.buffers.some(({ pages }) => pages !== undefined);
+  if (paged !== ((features & FEATURE.pages) !== 0n))
+    throw corrupt(label, 'manifest', `expected ${paged ? 'the feature bit of' : ''} buffers that are stored page by page, found none`);
   if (expect !== undefined) refuseOther(manifest, expect, label);
   return { source, manifest, manifestHash: hex(found), trailer };
 }

@@ -10,7 +10,7 @@ import type { NamedRecord } from './arrangement.js';
 import type { ByteSource, Extent } from './contract.js';
 import { hash, hex } from './integrity.js';
 
-const PIECE_BYTES = 4 * 2 ** 20;
+export const PIECE_BYTES: number = 4 * 2 ** 20;
 
 export interface Piece {
   /** Position of the section or buffer among namedRecords. */
@@ -22,10 +22,26 @@ export interface Piece {
   readonly offset: number;
   readonly length: number;
   readonly extents: readonly Extent[];
+  /** What of it goes where in the buffer, when that is not simply all of it to `offset`. */
+  readonly scatter?: readonly Copy[];
+}
+
+export interface Copy {
+  /** Within the piece. */
+  readonly from: number;
+  /** Within the buffer. */
+  readonly to: number;
+  readonly length: number;
+}
+
+/** Whether the bytes of a piece can be read right to where they belong. */
+export function isWhole({ scatter, length }: Piece): boolean {
+  return scatter === undefined || (scatter.length === 1 && scatter[0]?.length === length);
 }
 
 export function* piecesOf(records: readonly NamedRecord[]): Generator<Piece> {
-  for (const [record, { extents }] of records.entries()) {
+  for (const [record, { extents, paged }] of records.entries()) {
+    if (paged === true) continue; // page-pieces.ts
     let offset = 0;
     let piece: (Piece & { length: number; extents: Extent[] }) | undefined;
     for (const extent of extents) {
@@ -106,4 +122,18 @@ export function damagedExtent(piece: Piece, bytes: Uint8Array): { readonly offse
     at += length;
   }
   return undefined;
+}
+
+/** Memory for two pieces at a time, which is what readPieces has in use. */
+export class Scratch {
+  readonly #memory: Uint8Array[] = [];
+  #turn = 0;
+
+  take(length: number): Uint8Array {
+    this.#turn = 1 - this.#turn;
+    let memory = this.#memory[this.#turn];
+    if (memory === undefined || memory.length < length) memory = new Uint8Array(length);
+    this.#memory[this.#turn] = memory;
+    return memory.subarray(0, length);
+  }
 }

@@ -15,7 +15,9 @@ import type { BufferRecord, ByteSource, ImageContents, ImageRef, Manifest, OpenB
 import { corrupt } from './damage.js';
 import { isZero } from './integrity.js';
 import { type OpenedImage, openImage } from './open.js';
-import { damagedExtent, piecesOf, readPieces } from './pieces.js';
+import { type Holding, pagePieces } from './page-pieces.js';
+import { findHoldings, readPaged } from './paged.js';
+import { damagedExtent, isWhole, type Piece, piecesOf, readPieces, Scratch } from './pieces.js';
 
 /**
  * @param expect what the image must be, when that is known from elsewhere
@@ -36,16 +38,22 @@ export async function readImage(source: ByteSource, openBase: OpenBase, expect?:
   const gaps = arrange(image.manifest, image.trailer, source.label);
   const bases = await openBases(image, openBase);
   try {
-    const { sections, buffers } = allocate(image);
     for (const gap of gaps) await requireZero(source, gap);
+    const holdings = await findHoldings(image, await readPaged(image), bases);
+    const { sections, buffers } = allocate(image);
     const records = namedRecords(image.manifest);
     const memory: readonly ArrayBufferLike[] = [...sections.map((bytes) => bytes.buffer), ...buffers];
-    await readPieces(piecesOf(records), {
-      sourceOf: ({ base }) => (base === undefined ? source : (bases.sources[base] ?? source)),
-      target: (piece) => new Uint8Array(memory[piece.record] ?? new ArrayBuffer(0), piece.offset, piece.length),
+    const scratch = new Scratch();
+    await readPieces(chain(piecesOf(records), holdings), {
+      sourceOf: ({ base }) => (base === undefined ? source : (bases.images[base]?.source ?? source)),
+      target: (piece) => {
+        const target = memory[piece.record] ?? new ArrayBuffer(0);
+        return isWhole(piece) ? new Uint8Array(target, piece.offset, piece.length) : scratch.take(piece.length);
+      },
       done: (piece, bytes) => {
         const found = damagedExtent(piece, bytes);
         if (found !== undefined) throw corrupt(source.label, records[piece.record]?.name ?? '', damageText(found));
+        if (!isWhole(piece)) scatter(piece, bytes, memory[piece.record]);
       },
       failed: (_, error) => {
         throw error;
@@ -55,6 +63,18 @@ export async function readImage(source: ByteSource, openBase: OpenBase, expect?:
   } finally {
     await bases.close();
   }
+}
+
+/** All pieces: what is stored from beginning to end, then the pages of each image that holds some. */
+export function* chain(pieces: Iterable<Piece>, holdings: readonly Holding[]): Generator<Piece> {
+  yield* pieces;
+  for (const holding of holdings) yield* pagePieces(holding);
+}
+
+/** One typed array spans at most 4 GiB on some versions of Node: one a copy. */
+export function scatter({ scatter: copies = [] }: Piece, bytes: Uint8Array, memory: ArrayBufferLike | undefined): void {
+  for (const { from, to, length } of copies)
+    new Uint8Array(memory ?? new ArrayBuffer(0), to, length).set(bytes.subarray(from, from + length));
 }
 
 export function damageText({ offset, length }: { readonly offset: number; readonly length: number }): string {

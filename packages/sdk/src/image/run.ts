@@ -17,9 +17,12 @@ export interface WrittenRun {
   readonly extents: readonly Extent[];
 }
 
-/** @param bases how many bases the extents among the parts may refer to */
-export async function writeRun(out: Output, parts: Parts, alignment: number, bases: number): Promise<WrittenRun> {
-  const run = new Run(out, alignment);
+/**
+ * @param bases how many bases the extents among the parts may refer to
+ * @param storeZeros also what is all zero is stored
+ */
+export async function writeRun(out: Output, parts: Parts, alignment: number, bases: number, storeZeros = false): Promise<WrittenRun> {
+  const run = new Run(out, alignment, storeZeros);
   for await (const part of parts) {
     if (part instanceof Uint8Array) {
       for (let at = 0; at < part.length; ) at += await run.take(part.subarray(at));
@@ -37,11 +40,13 @@ class Run {
   length = 0;
   readonly #out: Output;
   readonly #alignment: number;
+  readonly #storeZeros: boolean;
   #cut: Uint8Array[] = [];
   #cutLength = 0;
   #stored = false;
 
-  constructor(out: Output, alignment: number) {
+  constructor(out: Output, alignment: number, storeZeros: boolean) {
+    this.#storeZeros = storeZeros;
     this.#out = out;
     this.#alignment = alignment;
   }
@@ -61,7 +66,7 @@ class Run {
     if (length === 0) return;
     this.#cut = [];
     this.#cutLength = 0;
-    if (cut.every(isZero)) {
+    if (!this.#storeZeros && cut.every(isZero)) {
       this.add({ place: { at: 'zero' }, length });
       return;
     }

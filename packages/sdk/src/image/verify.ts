@@ -12,8 +12,10 @@ import { openBases } from './bases.js';
 import type { ByteSource, Damage, ImageRef, OpenBase } from './contract.js';
 import { corrupt } from './damage.js';
 import { type OpenedImage, openImage } from './open.js';
-import { damagedExtent, type Piece, piecesOf, readPieces } from './pieces.js';
-import { damageText, requireZero } from './reader.js';
+import type { Holding, PagedRecord } from './page-pieces.js';
+import { findHoldings, readPaged } from './paged.js';
+import { damagedExtent, type Piece, piecesOf, readPieces, Scratch } from './pieces.js';
+import { chain, damageText, requireZero } from './reader.js';
 
 type Progress = (done: number, total: number) => void;
 
@@ -37,26 +39,23 @@ async function checkExtents(image: OpenedImage, openBase: OpenBase, damages: Dam
     return undefined;
   });
   const pieces: Piece[] = [];
+  const paged: PagedRecord[] = [];
+  await damages.during(async () => void paged.push(...(await readPaged(image))));
+  const holdings: Holding[] = [];
+  await damages.during(async () => void holdings.push(...(await findHoldings(image, paged, bases))));
   // Without its bases the image's own bytes are still checked.
-  for (const piece of piecesOf(records)) if (piece.base === undefined || bases !== undefined) pieces.push(piece);
+  for (const piece of chain(piecesOf(records), holdings)) if (piece.base === undefined || bases !== undefined) pieces.push(piece);
   const total = pieces.reduce((sum, { length }) => sum + length, 0);
   let done = 0;
   const step = (piece: Piece): void => {
     done += piece.length;
     onProgress?.(done, total);
   };
-  const scratch: Uint8Array[] = [];
-  let turn = 0;
+  const scratch = new Scratch();
   try {
     await readPieces(pieces, {
-      sourceOf: ({ base }) => (base === undefined ? source : (bases?.sources[base] ?? source)),
-      target: ({ length }) => {
-        turn = 1 - turn;
-        let memory = scratch[turn];
-        if (memory === undefined || memory.length < length) memory = new Uint8Array(length);
-        scratch[turn] = memory;
-        return memory.subarray(0, length);
-      },
+      sourceOf: ({ base }) => (base === undefined ? source : (bases?.images[base]?.source ?? source)),
+      target: ({ length }) => scratch.take(length),
       done: (piece, bytes) => {
         const found = damagedExtent(piece, bytes);
         if (found !== undefined) damages.add(corrupt(source.label, records[piece.record]?.name ?? '', damageText(found)));

@@ -13,6 +13,7 @@ import type {
   Extent,
   ImageInput,
   Manifest,
+  PagedBuffer,
   SectionInput,
   SectionRecord,
   StreamedBuffer,
@@ -22,6 +23,7 @@ import { ALIGNMENT, FEATURE, makeHeader, makeTrailer, PAGE, TRAILER_BYTES } from
 import { hash, hex } from './integrity.js';
 import { encodeManifest } from './manifest-write.js';
 import { Output } from './output.js';
+import { countCodes, OWN_PAGE, pageCount } from './page-map.js';
 import { writeRun } from './run.js';
 
 /**
@@ -29,8 +31,7 @@ import { writeRun } from './run.js';
  * is neither bytes nor an extent of zeros or of one of the bases.
  */
 export async function writeImage(sink: ByteSink, input: ImageInput): Promise<WrittenImage> {
-  const features = input.sections.some(({ numbers }) => numbers !== undefined) ? FEATURE.numbers : 0n;
-  const header = makeHeader(input.head.image.id, features);
+  const header = makeHeader(input.head.image.id, requiredFeatures(input));
   const out = new Output(sink);
   await out.write(header);
   const { bases = [] } = input;
@@ -40,6 +41,10 @@ export async function writeImage(sink: ByteSink, input: ImageInput): Promise<Wri
   }
   const buffers: BufferRecord[] = [];
   for (const one of input.buffers) {
+    if (isPaged(one)) {
+      buffers.push(await writePages(out, one));
+      continue;
+    }
     const { chunks, ...buffer } = one;
     const stated = lengthOf(one);
     const run = await writeRun(out, chunks, stated >= PAGE ? PAGE : ALIGNMENT, bases.length);
@@ -49,8 +54,27 @@ export async function writeImage(sink: ByteSink, input: ImageInput): Promise<Wri
   return finish(out, header, withUsedBases({ ...input.head, sections, buffers, bases }));
 }
 
+function requiredFeatures({ sections, buffers }: ImageInput): bigint {
+  const numbers = sections.some((section) => section.numbers !== undefined) ? FEATURE.numbers : 0n;
+  return numbers | (buffers.some(isPaged) ? FEATURE.pages : 0n);
+}
+
+function isPaged(input: ImageInput['buffers'][number]): input is PagedBuffer {
+  return 'map' in input;
+}
+
+async function writePages(out: Output, { map, sources, chunks, ...buffer }: PagedBuffer): Promise<BufferRecord> {
+  const own = await writeRun(out, chunks, PAGE, 0, true);
+  const stored = await writeRun(out, [map], ALIGNMENT, 0, true);
+  const found = countCodes(map, buffer.length);
+  const stated = [own.length, ...sources.map(({ bytes }) => bytes)];
+  if (map.length !== pageCount(buffer.length) || stated.some((bytes, index) => bytes !== found[index + OWN_PAGE]))
+    throw new TypeError('write image: the page map of a buffer and its pages do not agree');
+  return { ...buffer, extents: own.extents, pages: { map: stored.extents, sources } };
+}
+
 /** Bytes of a section or buffer that is in memory, or of a buffer that says its length before. */
-export function lengthOf(input: SectionInput | BufferInput | StreamedBuffer): number {
+export function lengthOf(input: SectionInput | BufferInput | StreamedBuffer | PagedBuffer): number {
   return 'length' in input ? input.length : input.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
 }
 
@@ -60,17 +84,24 @@ function withUsedBases(manifest: Manifest): Manifest {
   for (const { extents } of [...manifest.sections, ...manifest.buffers]) {
     for (const { place } of extents) if (place.at === 'base') used.add(place.base);
   }
+  for (const { pages } of manifest.buffers) for (const { base } of pages?.sources ?? []) used.add(base);
   if (used.size === manifest.bases.length) return manifest;
   const bases = manifest.bases.filter((_, index) => used.has(index));
   const places = new Map([...used].sort((a, b) => a - b).map((index, position) => [index, position]));
+  const placeOf = (index: number): number => places.get(index) ?? index;
   const moved = <T extends { readonly extents: readonly Extent[] }>(record: T): T => ({
     ...record,
     extents: record.extents.map((extent) => {
       const { place } = extent;
-      return place.at === 'base' ? { ...extent, place: { ...place, base: places.get(place.base) ?? place.base } } : extent;
+      return place.at === 'base' ? { ...extent, place: { ...place, base: placeOf(place.base) } } : extent;
     }),
   });
-  return { ...manifest, sections: manifest.sections.map(moved), buffers: manifest.buffers.map(moved), bases };
+  const buffers = manifest.buffers.map(moved).map(({ pages, ...buffer }) => {
+    if (pages === undefined) return buffer;
+    const sources = pages.sources.map((source) => ({ ...source, base: placeOf(source.base) }));
+    return { ...buffer, pages: { ...pages, sources } };
+  });
+  return { ...manifest, sections: manifest.sections.map(moved), buffers, bases };
 }
 
 async function finish(out: Output, header: Uint8Array, manifest: Manifest): Promise<WrittenImage> {

@@ -68,6 +68,13 @@ function storedBytes(extents: readonly Extent[]): StoredBytes {
   return sum;
 }
 
+function bufferBytes({ length, extents, pages }: BufferRecord): StoredBytes {
+  const stored = storedBytes(extents);
+  if (pages === undefined) return stored;
+  const base = pages.sources.reduce((sum, { bytes }) => sum + bytes, 0);
+  return { own: stored.own, base, zero: length - stored.own - base };
+}
+
 function addBytes(a: StoredBytes, b: StoredBytes): StoredBytes {
   return { own: a.own + b.own, base: a.base + b.base, zero: a.zero + b.zero };
 }
@@ -80,7 +87,7 @@ export function sectionDetails(section: SectionRecord, buffers: readonly BufferR
     const buffer = buffers[index];
     if (buffer === undefined) continue;
     bulk += buffer.length;
-    stored = addBytes(stored, storedBytes(buffer.extents));
+    stored = addBytes(stored, bufferBytes(buffer));
   }
   const more = { ...(carriedFrom === undefined ? {} : { carriedFrom }), ...(dropped === undefined ? {} : { dropped }) };
   return { member, name, kind, version, encoding, length, bulk, stored, ...more };
@@ -94,7 +101,7 @@ export function detailsOf(entry: ImageEntry, view: LineageView, manifest: Manife
     producer: manifest.producer,
     provenance: manifest.provenance,
     sections: manifest.sections.map((section) => sectionDetails(section, manifest.buffers)),
-    buffers: manifest.buffers.map(({ member, kind, length, extents }) => ({ member, kind, length, stored: storedBytes(extents) })),
+    buffers: manifest.buffers.map((buffer) => ({ member: buffer.member, kind: buffer.kind, length: buffer.length, stored: bufferBytes(buffer) })),
     bases: manifest.bases,
     members: manifest.members,
     files: manifest.files,
