@@ -43,10 +43,10 @@ async function chain(): Promise<Chain> {
   for (const [i, code] of codes.entries()) if (code === 1) state.set(pattern(Math.min(PAGE, LENGTH - i * PAGE), i + 100), i * PAGE);
   const middle = await imageOf({ head: head(MIDDLE, 6), buffers: [paged(state.slice(), codes, [{ base: 0, buffer: 0 }])], bases: [first] });
   const next = codes.map((code, i) => (i % 50 === 3 ? 0 : i % 11 === 5 || i === PAGES - 1 ? 1 : code === 1 ? 3 : 2));
-  next.forEach((code, i) => {
+  for (const [i, code] of next.entries()) {
     if (code === 0) state.fill(0, i * PAGE, (i + 1) * PAGE);
     if (code === 1) state.set(pattern(Math.min(PAGE, LENGTH - i * PAGE), i + 5000), i * PAGE);
-  });
+  }
   const sources = [
     { base: 0, buffer: 0 },
     { base: 1, buffer: 0 },

@@ -12,6 +12,7 @@ import { packError } from './base/error-transfer.js';
 import { isCheckpointError, messageOf } from './base/errors.js';
 import type { Ports } from './base/ports.js';
 import { loadPorts } from './base/system-ports.js';
+import { Incremental, isStaged } from './checkpoint/incremental.js';
 import { persist, pruneAfter } from './checkpoint/persist.js';
 import { type FromThread, LIFE_ENDED, type PersistJob, SHARED, type ThreadData, type ToThread } from './checkpoint/thread-protocol.js';
 import { Audit } from './files/audit.js';
@@ -37,6 +38,7 @@ class HelperThread {
   readonly #writer: ImageWriter;
   readonly #contents: Contents;
   readonly #previous: PreviousImages;
+  readonly #incremental: Incremental;
   readonly #audit: Audit;
   readonly #ticker: Ticker;
   readonly #memberTickers: Ticker[] = [];
@@ -53,6 +55,7 @@ class HelperThread {
     this.#writer = this.#store.writer(data.epoch);
     this.#contents = new Contents(this.#store, ports.fileSystem);
     this.#previous = new PreviousImages(this.#store);
+    this.#incremental = new Incremental(this.#store);
     this.#audit = new Audit(data.location, (message) => this.#send({ type: 'warn', message }));
     this.#ticker = new Ticker(ports.clock, this.#shared, SHARED.ATTENTION);
     if (data.requests) {
@@ -115,6 +118,7 @@ class HelperThread {
   }
 
   async #persist(job: PersistJob): Promise<void> {
+    const shadows = job.input.buffers.filter(isStaged).map(({ key, memory }) => ({ key, memory }));
     try {
       const image = await persist(job, {
         writer: this.#writer,
@@ -122,13 +126,15 @@ class HelperThread {
         store: this.#store,
         contents: this.#contents,
         previous: this.#previous,
+        incremental: this.#incremental,
         audit: this.#audit,
         filesCopied: () => this.#send({ type: 'files-copied', number: job.number }),
       });
+      if (job.release) await this.#incremental.release();
       if (job.release) await this.#writer.release().catch((error: unknown) => this.#send({ type: 'warn', message: messageOf(error) }));
-      this.#send({ type: 'persisted', number: job.number, image });
+      this.#send({ type: 'persisted', number: job.number, image, shadows });
     } catch (error) {
-      this.#send({ type: 'persisted', number: job.number, error: packError(error) });
+      this.#send({ type: 'persisted', number: job.number, error: packError(error), shadows });
       return;
     }
     const images = await pruneAfter(job, this.#store, (message) => this.#send({ type: 'warn', message }));
@@ -167,12 +173,14 @@ class HelperThread {
     this.#ticker.stop();
     for (const ticker of this.#memberTickers) ticker.stop();
     await this.#requests?.close();
+    await this.#incremental.release();
     this.#send({ type: 'stopped' });
   }
 
   #send(message: FromThread): void {
     if (message.type === 'fenced') Atomics.store(this.#shared, SHARED.FENCED, 1);
-    this.#port.postMessage(message);
+    const memory = message.type === 'persisted' ? message.shadows.flatMap((shadow) => shadow.memory) : [];
+    this.#port.postMessage(message, memory);
     Atomics.store(this.#shared, SHARED.ATTENTION, 1);
     Atomics.add(this.#shared, SHARED.MESSAGES, 1);
     Atomics.notify(this.#shared, SHARED.MESSAGES);

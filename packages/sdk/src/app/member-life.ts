@@ -13,9 +13,11 @@ import { systemClock } from '../base/system-ports.js';
 import { captureMember } from '../checkpoint/capture.js';
 import { endedError } from '../checkpoint/conductor.js';
 import { Handlers } from '../checkpoint/handlers.js';
+import { isStaged } from '../checkpoint/incremental.js';
 import { KeepAlive } from '../checkpoint/keep-alive.js';
 import { Staging } from '../checkpoint/staging.js';
 import { ClassRegistry } from '../codec/classes.js';
+import type { BufferInput } from '../image/contract.js';
 import { MemberAgent } from '../members/agent.js';
 import { ChannelTable } from '../members/channel-table.js';
 import { CHANNELS_SECTION } from '../members/encoded-section.js';
@@ -199,12 +201,13 @@ export class MemberLife {
   #capture(staging: Staging, own: readonly Provider[]): CapturedMember {
     const { sections, buffers, stateBytes, dirtyBytes } = captureMember(this.name, [...this.registry.list(), ...own], {
       staging,
+      shadows: undefined, // the helper thread gives memory back to the program's thread only
       classes: this.classes,
       carried: this.#carried,
       files: () => ({ open: [], carried: [] }),
       foreign: [...this.#memories.values()],
     });
-    return { sections, buffers, stateBytes, dirtyBytes };
+    return { sections, buffers: buffers.filter((buffer): buffer is BufferInput => !isStaged(buffer)), stateBytes, dirtyBytes };
   }
 
   #committed(failure: Error | undefined): void {

@@ -9,6 +9,7 @@
 import { resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { z } from 'zod';
+import { parseBytes } from '../base/byte-size.js';
 import { type Duration, parseDuration } from '../base/duration.js';
 import { isId, isImageName } from '../base/ids.js';
 import type { OpenFilesMode } from '../files/audit.js';
@@ -56,6 +57,8 @@ export interface CheckpointerOptions {
    * unread, in every later image, 'drop' leaves them out.
    */
   readonly allowUnclaimed?: false | 'carry' | 'drop' | undefined;
+  /** Most memory for copies of the state's large buffers, as bytes or '512MiB', '1GiB'; default '1GiB'. Buffers beyond it are copied anew each time. */
+  readonly memoryBudget?: number | string | undefined;
   /** Folders in which files may lie whose paths only an image tells; default: the working directory. */
   readonly roots?: readonly string[] | undefined;
   /** Rules for files that libraries open, by a pattern of the path; the first that matches decides. Needs Linux. */
@@ -84,6 +87,8 @@ export interface ResolvedOptions {
   readonly handlerTimeoutMs: number;
   readonly quiesceTimeoutMs: number;
   readonly lockWaitMs: number;
+  /** Bytes. */
+  readonly memoryBudget: number;
   readonly takeOver: boolean;
   readonly allowUnclaimed: Unclaimed;
   /** Where start() writes its plan instead of starting: a file, or '1' for standard output. */
@@ -147,6 +152,7 @@ const SCHEMA = z.strictObject({
   quiesceTimeout: z.unknown().optional(),
   lockWait: z.unknown().optional(),
   allowUnclaimed: z.literal([false, 'carry', 'drop'], "expected false, 'carry' or 'drop'").default(false),
+  memoryBudget: z.unknown().optional(),
   roots: z.array(text(ROOTS), ROOTS).optional(),
   files: z
     .array(
@@ -182,6 +188,7 @@ export function resolveOptions(options: CheckpointerOptions, env: NodeJS.Process
     handlerTimeoutMs: duration(given.handlerTimeout, 'handlerTimeout', '60s'),
     quiesceTimeoutMs: duration(given.quiesceTimeout, 'quiesceTimeout', '10s'),
     lockWaitMs: duration(given.lockWait, 'lockWait', '90s'),
+    memoryBudget: parseBytes(given.memoryBudget ?? '1GiB', 'openCheckpointer: memoryBudget'),
     takeOver: env['CKPT_TAKE_OVER'] === '1',
     allowUnclaimed: given.allowUnclaimed,
     planTo: env[PLAN_VARIABLE] || undefined,

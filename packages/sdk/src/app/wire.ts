@@ -13,6 +13,7 @@ import { Handlers } from '../checkpoint/handlers.js';
 import { idleThread } from '../checkpoint/idle-thread.js';
 import { KeepAlive } from '../checkpoint/keep-alive.js';
 import type { CheckpointRequest } from '../checkpoint/request.js';
+import { Shadows } from '../checkpoint/shadow.js';
 import { Staging } from '../checkpoint/staging.js';
 import { type FoundRequest, SHARED } from '../checkpoint/thread-protocol.js';
 import type { LineageTip } from '../checkpoint/tip.js';
@@ -47,6 +48,7 @@ interface Rooms {
   readonly files: FileTable;
   readonly untracked: UntrackedFiles;
   readonly background: HelperThread;
+  readonly shadows: Shadows;
   readonly tip: LineageTip;
   readonly carried: CarriedSections | undefined;
   readonly members: Members;
@@ -93,10 +95,12 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
   const background: HelperThread = startThread(opened, {
     request: (found) => conductor().ask(fromFile(found, background)),
     filesCopied: () => files.release(),
+    returned: (list) => shadows.returned(list),
     pruned: (images) => events.emit('pruned', { images: images.map((image) => image.id) }),
     fenced: () => conductor().end('fenced'),
     warn,
   });
+  const shadows = new Shadows(resolved.memoryBudget);
   const permit = new WritePermit(clock, {
     assertAlive: () => life().assertNotFenced(),
     assertNewest: () => incarnation.assertNewest().catch((error: unknown) => endIfFenced(error, conductor())),
@@ -123,6 +127,7 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     events,
     runClock,
     background,
+    shadows,
     files,
     untracked: makeUntracked(opened, records, files, () => members.set.roster.all().flatMap(({ descriptors }) => descriptors)),
     keepAlive,
@@ -178,7 +183,7 @@ function makeUntracked(
 }
 
 function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
-  const { background, registry, files, untracked, carried, members } = rooms;
+  const { background, registry, files, untracked, carried, members, shadows } = rooms;
   const staging = new Staging();
   const warnings = new DroppedWarnings(warn);
   const raise = (): void => {
@@ -195,6 +200,7 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
       members.merge(
         captureMember(MAIN, [...registry.list(), ...members.providers()], {
           staging,
+          shadows,
           classes,
           carried,
           files: () => untracked.capture(files.capture()),
@@ -204,12 +210,14 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
     acknowledged: (captured) => {
       registry.committed();
       members.set.committed();
+      shadows.committed();
       warnings.tell(captured.sections);
       files.committed(captured.files);
     },
     recycle: () => {
       staging.reset();
       members.set.recycle();
+      shadows.recycle();
       files.release();
     },
     persist: (job, done) => background.persist(job, done),

@@ -12,12 +12,14 @@ import { unpackError } from '../base/error-transfer.js';
 import { CheckpointError, messageOf } from '../base/errors.js';
 import type { Clock } from '../base/ports.js';
 import type { ImageRef } from '../image/contract.js';
+import { isStaged } from './incremental.js';
 import {
   type FoundRequest,
   type FromThread,
   LIFE_ENDED,
   type PersistedImage,
   type PersistJob,
+  type ReturnedShadow,
   SHARED,
   type ThreadData,
   type ToThread,
@@ -28,6 +30,8 @@ export type PersistOutcome = { readonly ok: true; readonly image: PersistedImage
 export interface BackgroundEvents {
   readonly request: (request: FoundRequest) => void;
   readonly filesCopied: () => void;
+  /** Shadows that a job was given are back; told before the job ends. */
+  readonly returned: (shadows: readonly ReturnedShadow[]) => void;
   readonly pruned: (images: readonly ImageRef[]) => void;
   readonly fenced: () => void;
   readonly warn: (message: string) => void;
@@ -193,6 +197,7 @@ export class Background {
   #handle(message: FromThread): void {
     switch (message.type) {
       case 'persisted':
+        this.#events.returned(message.shadows);
         this.#finish(message.number, message.image ? { ok: true, image: message.image } : { ok: false, error: failureOf(message) });
         return;
       case 'request':
@@ -254,10 +259,11 @@ function failureOf(message: Extract<FromThread, { type: 'persisted' }>): Error {
   return message.error === undefined ? threadGone('it answered without a result') : unpackError(message.error);
 }
 
-/** Structured state is handed over, not copied; bulk state is shared memory already. */
+/** Structured state and shadows are handed over, not copied; other bulk state is shared memory already. */
 function transferable(job: PersistJob): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
   for (const section of job.input.sections)
     for (const chunk of section.chunks) if (chunk.buffer instanceof ArrayBuffer) buffers.add(chunk.buffer);
+  for (const buffer of job.input.buffers) if (isStaged(buffer)) for (const window of buffer.memory) buffers.add(window);
   return [...buffers];
 }

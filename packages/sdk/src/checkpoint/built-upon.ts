@@ -1,5 +1,5 @@
 /**
- * What an image holds beside its own bytes: sections that go on from the image before, on leased bases.
+ * What an image holds beside its own bytes: sections and pages of buffers that go on from images before, on leased bases.
  *
  * Invariants
  * 1. Files can be read anew when the image before cannot be had; a section that follows its earlier bytes cannot: without
@@ -8,20 +8,27 @@
  */
 import { CheckpointError } from '../base/errors.js';
 import { type Contents, keepsContents, type SecuredFile } from '../files/contents.js';
-import type { BaseRecord, FileRecord, StreamedSection, WrittenImage } from '../image/contract.js';
+import type { BaseRecord, FileRecord, ImageInput, StreamedSection, WrittenImage } from '../image/contract.js';
+import { MAX_BASES } from '../image/format.js';
 import { lengthOf } from '../image/writer.js';
 import type { CapturedSection } from '../state/provider.js';
 import { leaseBases, type Reuse } from '../store/base-leases.js';
 import { carriedParts } from '../store/carried-parts.js';
 import type { Store } from '../store/contract.js';
 import type { OldSection, PreviousImage, PreviousImages } from '../store/previous-image.js';
+import type { Incremental } from './incremental.js';
 import type { PersistJob } from './thread-protocol.js';
+
+/** Bases that pages of buffers leave to sections that go on. */
+const BASES_FOR_SECTIONS = 8;
 
 export interface BuildParts {
   readonly store: Pick<Store, 'openImage' | 'lease'>;
   /** The content of tracked files. */
   readonly contents: Contents;
   readonly previous: PreviousImages;
+  /** The pages of large buffers. */
+  readonly incremental: Incremental;
   /** The content of every file that is changed in place is copied. */
   readonly filesCopied: () => void;
 }
@@ -30,8 +37,10 @@ export interface BuildParts {
 export interface Built {
   readonly files: readonly FileRecord[];
   readonly sections: readonly StreamedSection[];
+  readonly buffers: ImageInput['buffers'];
   readonly bases: readonly BaseRecord[];
-  committed(image: WrittenImage): void;
+  committed(image: WrittenImage): Promise<void>;
+  failed(error: unknown): void;
   release(): Promise<void>;
 }
 
@@ -39,7 +48,7 @@ export interface Built {
 export async function buildUpon(job: PersistJob, secured: readonly SecuredFile[], parts: BuildParts): Promise<Built> {
   const { head, sections, buffers } = job.input;
   const { carried } = job.files;
-  const { store, contents, filesCopied } = parts;
+  const { store, contents, incremental, filesCopied } = parts;
   const following = sections.filter(({ follows = 0 }) => follows > 0);
   const looks = following.length > 0 || keepsContents(secured, carried);
   const previous = looks && head.image.parent !== null ? await before(parts, head.image.parent, following.length > 0) : undefined;
@@ -47,15 +56,20 @@ export async function buildUpon(job: PersistJob, secured: readonly SecuredFile[]
   const files = contents.prepare({ secured, carried, previous, copied: filesCopied });
   const own = [...sections, ...buffers].reduce((sum, record) => sum + lengthOf(record), 0);
   const followed = following.reduce((sum, { follows = 0 }) => sum + follows, 0);
-  const bases = await leaseBases(store, [...old.values(), ...files.old], own + followed + files.bytes);
+  const plan = await incremental.plan(buffers, looks ? MAX_BASES - BASES_FOR_SECTIONS : MAX_BASES);
+  const spare = own + followed + files.bytes;
+  const bases = await leaseBases(store, { sections: [...old.values(), ...files.old], spare, already: plan.bases });
   return {
     files: files.records.map((record) => ({ ...record })),
     sections: [...sections.map((section) => joined(section, old.get(section), store, bases.reuse)), ...files.sections(bases.reuse)],
+    buffers: plan.buffers(bases.records),
     bases: bases.records,
-    committed: ({ manifest, manifestHash }) => {
-      parts.previous.committed(manifest, manifestHash);
-      files.committed(manifest.image);
+    committed: async (image) => {
+      parts.previous.committed(image.manifest, image.manifestHash);
+      files.committed(image.manifest.image);
+      await plan.committed(image);
     },
+    failed: (error) => plan.failed(error),
     release: () => bases.release(),
   };
 }

@@ -12,23 +12,30 @@ import { encodeMember } from '../codec/codec.js';
 import type { EncodedMember, FoundBuffer } from '../codec/contract.js';
 import type { CapturedFiles } from '../files/table.js';
 import type { BufferInput, SectionInput } from '../image/contract.js';
+import { PAGE } from '../image/format.js';
+import { lengthOf } from '../image/writer.js';
 import type { CarriedSections } from '../state/carried.js';
 import type { CapturedSection, Provider } from '../state/provider.js';
 import { assertFits } from '../state/versions.js';
+import { isStaged } from './incremental.js';
+import type { Shadows } from './shadow.js';
 import type { Staging } from './staging.js';
+import type { StagedBuffer } from './thread-protocol.js';
 
 export interface Captured {
   readonly sections: readonly CapturedSection[];
-  readonly buffers: readonly BufferInput[];
+  readonly buffers: readonly (BufferInput | StagedBuffer)[];
   readonly files: CapturedFiles;
   /** Bytes of structured and bulk state together. */
   readonly stateBytes: number;
-  /** Of these, what was captured now. */
+  /** Those of them that are not known to be in the last acknowledged image. */
   readonly dirtyBytes: number;
 }
 
 export interface CaptureParts {
   readonly staging: Staging;
+  /** Of large buffers; without it they are copied anew each time. */
+  readonly shadows: Shadows | undefined;
   readonly classes: ClassRegistry;
   /** Sections that no provider claimed and that go along unread. */
   readonly carried: CarriedSections | undefined;
@@ -41,7 +48,7 @@ export interface CaptureParts {
 export function captureMember(
   member: string,
   providers: readonly Provider[],
-  { staging, classes, carried, files: captureFiles, foreign }: CaptureParts,
+  { staging, shadows, classes, carried, files: captureFiles, foreign }: CaptureParts,
 ): Captured {
   const roots = new Map<string, unknown>();
   for (const provider of providers) if (provider.log === undefined) roots.set(provider.name, captureProvider(provider));
@@ -67,11 +74,9 @@ export function captureMember(
     const own = [...values, ...logs];
     const unread = carried?.parts(own.length, encoded.buffers.length);
     const sections = [...own, ...(unread?.sections ?? [])];
-    const buffers = [...stageBuffers(member, encoded.buffers, staging), ...(unread?.buffers ?? [])];
+    const buffers = [...stageBuffers(member, encoded.buffers, { staging, shadows }), ...(unread?.buffers ?? [])];
     const files = captureFiles();
-    const dirtyBytes = sum(sections) + sum(buffers);
-    const stateBytes = logs.reduce((total, { follows = 0 }) => total + follows, dirtyBytes);
-    return { sections, buffers, files, stateBytes, dirtyBytes };
+    return { sections, buffers, files, ...countBytes(sections, buffers) };
   } catch (error) {
     throw asCaptureError(error);
   }
@@ -133,22 +138,35 @@ function captureProvider(provider: Provider): unknown {
   return value;
 }
 
-function stageBuffers(member: string, found: readonly FoundBuffer[], staging: Staging): BufferInput[] {
-  staging.reserve(found.reduce((total, buffer) => total + Math.ceil(buffer.byteLength / 4096) * 4096, 0));
-  return found.map(
-    (buffer): BufferInput => ({
-      member,
-      kind: buffer.kind,
-      ...(buffer.maxByteLength === undefined ? {} : { maxLength: buffer.maxByteLength }),
-      chunks: staging.copy(buffer.memory, 0, buffer.byteLength),
-    }),
-  );
+function stageBuffers(
+  member: string,
+  found: readonly FoundBuffer[],
+  { staging, shadows }: Pick<CaptureParts, 'staging' | 'shadows'>,
+): (BufferInput | StagedBuffer)[] {
+  shadows?.begin();
+  const staged = found.map((buffer) => shadows?.stage(buffer));
+  shadows?.end();
+  const small = found.filter((_, index) => staged[index] === undefined);
+  staging.reserve(small.reduce((total, buffer) => total + Math.ceil(buffer.byteLength / PAGE) * PAGE, 0));
+  return found.map((buffer, index): BufferInput | StagedBuffer => {
+    const common = { member, kind: buffer.kind, ...(buffer.maxByteLength === undefined ? {} : { maxLength: buffer.maxByteLength }) };
+    const shadow = staged[index];
+    return shadow === undefined ? { ...common, chunks: staging.copy(buffer.memory, 0, buffer.byteLength) } : { ...common, ...shadow };
+  });
 }
 
-function sum(inputs: readonly { readonly chunks: readonly Uint8Array[] }[]): number {
-  let total = 0;
-  for (const input of inputs) for (const chunk of input.chunks) total += chunk.byteLength;
-  return total;
+function countBytes(
+  sections: readonly CapturedSection[],
+  buffers: readonly (BufferInput | StagedBuffer)[],
+): Pick<Captured, 'stateBytes' | 'dirtyBytes'> {
+  let dirtyBytes = sections.reduce((sum, section) => sum + lengthOf(section), 0);
+  let stateBytes = sections.reduce((sum, { follows = 0 }) => sum + follows, dirtyBytes);
+  for (const buffer of buffers) {
+    const length = lengthOf(buffer);
+    stateBytes += length;
+    dirtyBytes += isStaged(buffer) ? Math.min(length, buffer.dirty.reduce((sum, page) => sum + page, 0) * PAGE) : length;
+  }
+  return { stateBytes, dirtyBytes };
 }
 
 /** Running out of memory shows as a RangeError of an allocation; everything else is passed on with its phase. */

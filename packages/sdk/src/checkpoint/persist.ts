@@ -42,17 +42,20 @@ export async function persist(job: PersistJob, parts: PersistParts): Promise<Per
 
 async function publish(job: PersistJob, parts: PersistParts): Promise<Published> {
   const { writer, ports, audit } = parts;
-  const { head, buffers } = job.input;
+  const { head } = job.input;
   const openFiles = job.files.audit === undefined ? [] : audit.run(job.files.audit, job.files.open);
   const provenance = { ...head.provenance, openFiles };
   const secured = await secureFiles(job, writer, ports.fileSystem);
   const built = await buildUpon(job, secured, parts);
   try {
-    const { files, sections, bases } = built;
+    const { files, sections, buffers, bases } = built;
     const input: ImageInput = { head: { ...head, provenance, files }, sections, buffers, bases };
     const published = await writer.publish({ ref: job.ref, names: job.names, write: (sink) => writeImage(sink, input) });
-    built.committed(published);
+    await built.committed(published);
     return published;
+  } catch (error) {
+    built.failed(error);
+    throw error;
   } finally {
     await built.release();
   }

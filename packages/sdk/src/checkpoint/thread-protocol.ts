@@ -10,7 +10,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ErrorRecord } from '../base/error-transfer.js';
 import type { CapturedFiles } from '../files/table.js';
-import type { ImageInput, ImageRef } from '../image/contract.js';
+import type { BufferInput, ImageInput, ImageRef } from '../image/contract.js';
 import type { CapturedSection } from '../state/provider.js';
 
 /** Slots of the shared Int32Array. */
@@ -28,11 +28,30 @@ export const SHARED = {
 
 export const LIFE_ENDED = -1;
 
+/** A large buffer, by its shadow (shadow.ts): handed over with the job, and back with its answer. */
+export interface StagedBuffer extends Omit<BufferInput, 'chunks'> {
+  readonly length: number;
+  /** Which shadow; the same as long as it is kept up to date. */
+  readonly key: number;
+  /** One byte a page: not zero where it changed since the last acknowledged image. */
+  readonly dirty: Uint8Array;
+  /** Windows of at most 1 GiB, one after the other. */
+  readonly memory: readonly ArrayBuffer[];
+}
+
+export interface ReturnedShadow {
+  readonly key: number;
+  readonly memory: readonly ArrayBuffer[];
+}
+
 export interface PersistJob {
   readonly number: number;
   readonly ref: ImageRef;
   readonly names: readonly string[];
-  readonly input: Omit<ImageInput, 'sections' | 'bases'> & { readonly sections: readonly CapturedSection[] };
+  readonly input: Pick<ImageInput, 'head'> & {
+    readonly sections: readonly CapturedSection[];
+    readonly buffers: readonly (BufferInput | StagedBuffer)[];
+  };
   /** To be secured before the image: their records go into its head. */
   readonly files: CapturedFiles;
   /** Release the incarnation after the commit, because the program is about to end. */
@@ -66,7 +85,13 @@ export type ToThread =
   | { readonly type: 'stop' };
 
 export type FromThread =
-  | { readonly type: 'persisted'; readonly number: number; readonly image?: PersistedImage; readonly error?: ErrorRecord }
+  | {
+      readonly type: 'persisted';
+      readonly number: number;
+      readonly image?: PersistedImage;
+      readonly error?: ErrorRecord;
+      readonly shadows: readonly ReturnedShadow[];
+    }
   /**
    * The content of all files of job `number` that are changed in place (r+) is copied: their handles may write on. Not
    * sent when there is none, nor when the job fails before: `persisted` ends the hold in any case.

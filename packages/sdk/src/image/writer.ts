@@ -6,19 +6,7 @@
  * 2. The bases of the image are those that its extents refer to, and no others.
  */
 
-import type {
-  BufferInput,
-  BufferRecord,
-  ByteSink,
-  Extent,
-  ImageInput,
-  Manifest,
-  PagedBuffer,
-  SectionInput,
-  SectionRecord,
-  StreamedBuffer,
-  WrittenImage,
-} from './contract.js';
+import type { BufferRecord, ByteSink, Extent, ImageInput, Manifest, PagedBuffer, SectionRecord, WrittenImage } from './contract.js';
 import { ALIGNMENT, FEATURE, makeHeader, makeTrailer, PAGE, TRAILER_BYTES } from './format.js';
 import { hash, hex } from './integrity.js';
 import { encodeManifest } from './manifest-write.js';
@@ -74,7 +62,7 @@ async function writePages(out: Output, { map, sources, chunks, ...buffer }: Page
 }
 
 /** Bytes of a section or buffer that is in memory, or of a buffer that says its length before. */
-export function lengthOf(input: SectionInput | BufferInput | StreamedBuffer | PagedBuffer): number {
+export function lengthOf(input: { readonly length: number } | { readonly chunks: readonly Uint8Array[] }): number {
   return 'length' in input ? input.length : input.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
 }
 

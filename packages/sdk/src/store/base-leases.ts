@@ -8,6 +8,7 @@
  */
 import { isCheckpointError } from '../base/errors.js';
 import type { BaseRecord, Extent } from '../image/contract.js';
+import { MAX_BASES } from '../image/format.js';
 import { type BaseCandidate, chooseBases } from './choose-bases.js';
 import type { Lease, Store } from './contract.js';
 import { quietly } from './failure.js';
@@ -28,16 +29,22 @@ interface LeasedBase {
   readonly lease: Lease;
 }
 
-/**
- * @param sections what the new image goes on with
- * @param spare most bytes that may be kept on the disk beside them
- */
+export interface BasesWanted {
+  /** What the new image goes on with. */
+  readonly sections: readonly OldSection[];
+  /** Most bytes that may be kept on the disk beside them. */
+  readonly spare: number;
+  /** Bases that the image has in any case; leased by whoever chose them. */
+  readonly already: readonly BaseRecord[];
+}
+
 export async function leaseBases(
   store: Pick<Store, 'openImage' | 'lease'>,
-  sections: readonly OldSection[],
-  spare: number,
+  { sections, spare, already }: BasesWanted,
 ): Promise<LeasedBases> {
-  const chosen = chooseBases(await candidatesOf(store, sections), spare);
+  const known = new Set(already.map(({ id }) => id));
+  const candidates = (await candidatesOf(store, sections)).filter(({ record }) => !known.has(record.id));
+  const chosen = chooseBases(candidates, spare, MAX_BASES - already.length);
   const outcomes = await Promise.allSettled(chosen.map((base) => lease(store, base)));
   const leased = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? (outcome.value ?? []) : []));
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
@@ -45,7 +52,7 @@ export async function leaseBases(
     await releaseAll(leased);
     throw failed.reason;
   }
-  const records = leased.map(({ base }) => base);
+  const records = [...already, ...leased.map(({ base }) => base)];
   return { records, reuse: reuseOf(records), release: () => releaseAll(leased) };
 }
 

@@ -66,10 +66,14 @@ async function sortLeases(store: StoreContext): Promise<{ living: LeaseRecord[];
   return { living, stale };
 }
 
-/** Ids of images with a lease that counts, with its purpose. */
+/** The purpose of a lease that needs only the bytes which the image holds itself, and none of its bases. */
+export const BASE_LEASE = 'checkpoints are built upon it';
+
+/** Ids of images with a lease that counts, with its purpose; the one that needs most, where there are several. */
 export async function leasedImages(store: StoreContext): Promise<ReadonlyMap<string, string>> {
   const { living } = await sortLeases(store);
-  return new Map(living.map((lease) => [lease.image, lease.purpose]));
+  const needsLeast = (a: LeaseRecord, b: LeaseRecord): number => Number(b.purpose === BASE_LEASE) - Number(a.purpose === BASE_LEASE);
+  return new Map(living.sort(needsLeast).map((lease) => [lease.image, lease.purpose]));
 }
 
 /** Removes leases of the dead. */

@@ -16,7 +16,7 @@ import type { Retention } from './contract.js';
 import { syncFolder } from './durable.js';
 import { type EpochIndex, Fence, readClaim } from './epochs.js';
 import { ifPresent, translated } from './failure.js';
-import { leasedImages, pinnedImages } from './leases.js';
+import { BASE_LEASE, leasedImages, pinnedImages } from './leases.js';
 import { type History, type ImageFile, listImages, readHistory, walkLineage } from './lineage.js';
 import { namedImages, removeEntries, removeNamesOf } from './names.js';
 import { livenessOf } from './owner.js';
@@ -41,7 +41,7 @@ export async function prune(store: StoreContext, { keep }: Retention, currentEpo
   const kept = candidates.filter((file) => basesPresent(known, file)).slice(0, keep);
   if (kept.length < keep) return [];
   const stay = await protectedImages(store, history, files, known, kept);
-  const victims = files.filter((file) => !stay.has(file.id) && basesPresent(known, file));
+  const victims = files.filter((file) => !stay.has(file.id));
   if (victims.length === 0) return [];
   await fence.assert();
   const leased = await leasedImages(store);
@@ -65,7 +65,7 @@ async function knowAll(store: StoreContext, files: readonly ImageFile[], warn: W
   return known;
 }
 
-/** An image that lacks a base restores nothing: it neither counts as kept nor is it clear enough to be deleted. */
+/** An image that lacks a base restores nothing and does not count as kept. */
 function basesPresent(known: ReadonlyMap<string, KnownImage>, file: ImageFile): boolean {
   return known.get(file.id)?.bases.every((base) => known.has(base.id)) ?? false;
 }
@@ -81,13 +81,21 @@ async function protectedImages(
   const stay = new Set(kept.map((file) => file.id));
   for (const id of await namedImages(store, history, files)) stay.add(id);
   for (const id of await pinnedImages(store)) stay.add(id);
-  for (const id of (await leasedImages(store)).keys()) stay.add(id);
+  const leased = await leasedImages(store);
+  for (const [id, purpose] of leased) if (purpose !== BASE_LEASE) stay.add(id);
   const source = history.newestSeal?.source;
   if (source?.kind === 'image') stay.add(source.id);
-  // What lacks a base is not deleted, so the bases that it has stay too.
-  for (const file of files) if (!basesPresent(known, file)) stay.add(file.id);
+  // What lacks a base may become whole again, so the bases that it has stay too. What is older than all that is kept would go if
+  // it were whole: it was a base itself, when its own bases were not needed any more.
+  for (const file of files) if (!basesPresent(known, file) && !isOlder(file, kept)) stay.add(file.id);
   for (const id of [...stay]) for (const base of known.get(id)?.bases ?? []) stay.add(base.id);
+  // Of these only the bytes that they hold themselves are needed.
+  for (const id of leased.keys()) stay.add(id);
   return stay;
+}
+
+function isOlder(file: ImageFile, kept: readonly ImageFile[]): boolean {
+  return kept.every(({ epoch, generation }) => file.epoch < epoch || (file.epoch === epoch && file.generation < generation));
 }
 
 async function deleteImages(store: StoreContext, victims: readonly ImageFile[]): Promise<ImageRef[]> {

@@ -101,7 +101,12 @@ export function detailsOf(entry: ImageEntry, view: LineageView, manifest: Manife
     producer: manifest.producer,
     provenance: manifest.provenance,
     sections: manifest.sections.map((section) => sectionDetails(section, manifest.buffers)),
-    buffers: manifest.buffers.map((buffer) => ({ member: buffer.member, kind: buffer.kind, length: buffer.length, stored: bufferBytes(buffer) })),
+    buffers: manifest.buffers.map((buffer) => ({
+      member: buffer.member,
+      kind: buffer.kind,
+      length: buffer.length,
+      stored: bufferBytes(buffer),
+    })),
     bases: manifest.bases,
     members: manifest.members,
     files: manifest.files,
