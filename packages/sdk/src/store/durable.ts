@@ -15,6 +15,7 @@ import type { FileSystem, OpenFile } from '../base/ports.js';
 import type { ByteSink } from '../image/contract.js';
 import { epochTemporary, processTemporary, type StoreContext } from './context.js';
 import { type Attempt, quietly, storeError, storeFailure, translated } from './failure.js';
+import { PieceSink } from './piece-sink.js';
 import { encodeRecord } from './records.js';
 
 /** Absent on Windows, which has no such flag. */
@@ -50,12 +51,7 @@ export async function createDurable<T>(
   const file = await translated({ ...attempt, operation: 'create' }, () => fs.open(path, CREATE, 0o600));
   let open = true;
   try {
-    let size = 0;
-    const result = await fill({
-      write: async (chunk) => {
-        size = await writeAll(file, chunk, size, attempt);
-      },
-    });
+    const { result, size } = await fillPieces(fs, path, file, fill, attempt);
     const { size: found } = await file.stat();
     if (found !== size) throw storeError('ERR_CKPT_IO', attempt, `a file of ${size} bytes`, `${found} bytes`);
     await file.sync();
@@ -66,6 +62,22 @@ export async function createDurable<T>(
     if (open) await quietly(() => file.close());
     await quietly(() => fs.unlink(path));
     throw storeFailure(cause, attempt);
+  }
+}
+
+async function fillPieces<T>(
+  fs: FileSystem,
+  path: string,
+  file: OpenFile,
+  fill: (sink: ByteSink) => Promise<T>,
+  attempt: Attempt,
+): Promise<{ result: T; size: number }> {
+  const sink = new PieceSink(fs, path, file, (to, chunk, start) => writeAll(to, chunk, start, attempt));
+  try {
+    const result = await fill(sink);
+    return { result, size: await sink.end() };
+  } finally {
+    await sink.close();
   }
 }
 
