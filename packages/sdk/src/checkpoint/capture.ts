@@ -143,9 +143,7 @@ function stageBuffers(
   found: readonly FoundBuffer[],
   { staging, shadows }: Pick<CaptureParts, 'staging' | 'shadows'>,
 ): (BufferInput | StagedBuffer)[] {
-  shadows?.begin();
-  const staged = found.map((buffer) => shadows?.stage(buffer));
-  shadows?.end();
+  const staged = shadows?.stage(found) ?? [];
   const small = found.filter((_, index) => staged[index] === undefined);
   staging.reserve(small.reduce((total, buffer) => total + Math.ceil(buffer.byteLength / PAGE) * PAGE, 0));
   return found.map((buffer, index): BufferInput | StagedBuffer => {

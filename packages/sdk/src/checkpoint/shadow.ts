@@ -32,10 +32,11 @@ interface Shadow {
   dirty: Uint8Array;
   /** Captures since one looked, while most of it changes each time. */
   unlooked: number | undefined;
-  seen: boolean;
   /** Of the capture under way. */
   handedOver: boolean;
 }
+
+type StagedShadow = Pick<StagedBuffer, 'key' | 'length' | 'dirty' | 'memory'>;
 
 export class Shadows {
   readonly #budget: number;
@@ -47,38 +48,20 @@ export class Shadows {
     this.#budget = budget;
   }
 
-  /** A capture begins. */
-  begin(): void {
-    for (const shadow of this.#shadows.values()) {
-      shadow.seen = false;
+  /**
+   * Brings the shadows of a capture's buffers up to date; undefined for those that are too small for one, or have no room.
+   * Other buffers are the program's no more: what their shadows lay in serves new ones, because it is warm.
+   */
+  stage(found: readonly FoundBuffer[]): (StagedShadow | undefined)[] {
+    const met = new Set(found.map(({ memory }) => memory));
+    const spare: Shadow[] = [];
+    for (const [memory, shadow] of this.#shadows) {
       shadow.handedOver = false;
-    }
-  }
-
-  /** Brings the shadow of a buffer up to date; undefined when it is too small for one, or there is no room. */
-  stage(buffer: FoundBuffer): Pick<StagedBuffer, 'key' | 'length' | 'dirty' | 'memory'> | undefined {
-    const { memory, byteLength } = buffer;
-    if (byteLength < SHADOW_BYTES) return undefined;
-    let shadow = this.#shadows.get(memory);
-    if (shadow !== undefined && shadow.length !== byteLength) {
+      if (met.has(memory)) continue;
       this.#shadows.delete(memory);
-      shadow = undefined;
+      spare.push(shadow);
     }
-    if (shadow === undefined) {
-      if (this.#bytes() + byteLength > this.#budget) return undefined;
-      shadow = this.#make(byteLength);
-      copyAll(memory, shadow);
-      this.#shadows.set(memory, shadow);
-    } else bringUpToDate(memory, shadow);
-    shadow.seen = true;
-    shadow.handedOver = true;
-    const { key, length, dirty } = shadow;
-    return { key, length, dirty, memory: shadow.memory };
-  }
-
-  /** A capture is over: buffers that it did not meet are the program's no more. */
-  end(): void {
-    for (const [memory, { seen }] of this.#shadows) if (!seen) this.#shadows.delete(memory);
+    return found.map((buffer) => this.#stage(buffer, spare));
   }
 
   /** The image that holds the last capture was acknowledged. */
@@ -99,22 +82,46 @@ export class Shadows {
     }
   }
 
+  #stage({ memory, byteLength }: FoundBuffer, spare: Shadow[]): StagedShadow | undefined {
+    if (byteLength < SHADOW_BYTES) return undefined;
+    let shadow = this.#shadows.get(memory);
+    if (shadow !== undefined && shadow.length !== byteLength) {
+      this.#shadows.delete(memory);
+      shadow = undefined;
+    }
+    if (shadow === undefined) {
+      if (this.#bytes() + byteLength > this.#budget) return undefined;
+      shadow = this.#make(byteLength, spare);
+      copyAll(memory, shadow);
+      this.#shadows.set(memory, shadow);
+    } else bringUpToDate(memory, shadow);
+    shadow.handedOver = true;
+    const { key, length, dirty } = shadow;
+    return { key, length, dirty, memory: shadow.memory };
+  }
+
   #bytes(): number {
     let sum = 0;
     for (const { length } of this.#shadows.values()) sum += length;
     return sum;
   }
 
-  #make(length: number): Shadow {
-    const memory: ArrayBuffer[] = [];
-    for (let at = 0; at < length; at += WINDOW) {
-      const size = Math.min(WINDOW, length - at);
-      // Resizable memory begins at a page, as direct writing wants it.
-      memory.push(new ArrayBuffer(size, { maxByteLength: size }));
-    }
+  #make(length: number, spare: Shadow[]): Shadow {
+    const fitting = spare.findIndex((shadow) => shadow.length === length);
+    const memory = fitting < 0 ? newWindows(length) : (spare.splice(fitting, 1)[0]?.memory ?? newWindows(length));
     const dirty = new Uint8Array(Math.ceil(length / PAGE)).fill(1);
-    return { key: this.#nextKey++, memory, length, dirty, unlooked: undefined, seen: true, handedOver: true };
+    return { key: this.#nextKey++, memory, length, dirty, unlooked: undefined, handedOver: true };
   }
+}
+
+function newWindows(length: number): ArrayBuffer[] {
+  const memory: ArrayBuffer[] = [];
+  for (let at = 0; at < length; at += WINDOW) {
+    const size = Math.min(WINDOW, length - at);
+    // Resizable memory begins at a page, as direct writing wants it.
+    memory.push(new ArrayBuffer(size, { maxByteLength: size }));
+  }
+  return memory;
 }
 
 function copyAll(memory: ArrayBufferLike, { memory: windows }: Shadow): void {
