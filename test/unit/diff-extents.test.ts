@@ -87,6 +87,35 @@ describe('an image and its base', () => {
     expect(bytes).toEqual({ read: 8192 + 4096 + 2 * 9, unread: 4096 });
     expect((await diffOpened(based, based, 10)).bytes.read).toBe(0);
   });
+
+  it('are compared by their pages', async () => {
+    const names = ['pages-1-whole', 'pages-2-changed'];
+    const bases = new Map(names.map((name, index) => [String(index + 1).repeat(32), golden(name)]));
+    const open = (name: string): Promise<LazyImage> =>
+      openLazily(memorySource(golden(name)), async ({ id }) => memorySource(bases.get(id) ?? new Uint8Array(), id));
+    const [whole, changed, zeros] = [await open('pages-1-whole'), await open('pages-2-changed'), await open('pages-3-zeros')];
+    // Pages 1 and 4, the last of 1000 bytes, were written again.
+    const { differences } = await diffOpened(whole, changed, 10);
+    expect(differences).toMatchObject([{ mark: 'M', path: 'sim', part: 'elements', elements: { of: 17_384, first: 4096 } }]);
+    const places = await changed.placesOf(0);
+    expect(places.map(({ place, length }) => [place.at, length])).toEqual([
+      ['base', 4096],
+      ['own', 4096],
+      ['base', 8192],
+      ['own', 1000],
+    ]);
+    expect(
+      changedRanges(
+        { image: whole, length: 17_384, extents: await whole.placesOf(0) },
+        { image: changed, length: 17_384, extents: places },
+      ),
+    ).toEqual([
+      { from: 4096, to: 8192 },
+      { from: 16_384, to: 17_392 },
+    ]);
+    expect((await diffOpened(changed, zeros, 10)).differences).toMatchObject([{ elements: { first: 0 } }]);
+    expect((await diffOpened(zeros, zeros, 10)).bytes.read).toBe(0);
+  });
 });
 
 const HASH = (digit: string): string => digit.repeat(64);

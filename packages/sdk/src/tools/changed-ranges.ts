@@ -21,6 +21,11 @@ export interface PlacedRun {
   readonly extents: readonly Extent[];
 }
 
+/** A buffer of an image; where it is stored page by page, each run of pages is an extent. */
+export async function placedBuffer(image: LazyImage, index: number): Promise<PlacedRun> {
+  return { image, length: image.manifest.buffers[index]?.length ?? 0, extents: await image.placesOf(index) };
+}
+
 /** At least the size of the largest element of a typed array. */
 const ALIGNMENT = 16;
 

@@ -11,7 +11,7 @@ import type { SectionRecord } from '../image/contract.js';
 import type { LazyImage } from '../image/lazy.js';
 import { numbersOf } from '../image/section-buffers.js';
 import { CARRIED_KIND } from '../state/carried.js';
-import { changedRanges } from './changed-ranges.js';
+import { changedRanges, placedBuffer } from './changed-ranges.js';
 
 /** A section by its index in each image; undefined where there is none. */
 export interface SectionPair {
@@ -32,7 +32,7 @@ export interface SectionGroup {
   readonly unchanged: boolean;
 }
 
-export function groupSections(a: LazyImage, b: LazyImage): SectionGroup[] {
+export async function groupSections(a: LazyImage, b: LazyImage): Promise<SectionGroup[]> {
   const pairs = pairSections(a, b);
   const joined = new Joined(pairs.length);
   for (const side of ['a', 'b'] as const) {
@@ -52,7 +52,9 @@ export function groupSections(a: LazyImage, b: LazyImage): SectionGroup[] {
     const first = joined.first(place);
     groups.set(first, [...(groups.get(first) ?? []), pair]);
   }
-  return [...groups.values()].map((members) => ({ pairs: members, unchanged: isUnchanged(a, b, members) }));
+  const result: SectionGroup[] = [];
+  for (const members of groups.values()) result.push({ pairs: members, unchanged: await isUnchanged(a, b, members) });
+  return result;
 }
 
 /** In the order of `a`; what only `b` has comes last. */
@@ -96,7 +98,7 @@ function reached(image: LazyImage, index: number): string[] {
   return [...[...sections].map((one) => `section ${one}`), ...[...buffers].map((one) => `buffer ${one}`)];
 }
 
-function isUnchanged(a: LazyImage, b: LazyImage, pairs: readonly SectionPair[]): boolean {
+async function isUnchanged(a: LazyImage, b: LazyImage, pairs: readonly SectionPair[]): Promise<boolean> {
   const sections = new Partners();
   const buffers = new Partners();
   for (const pair of pairs) {
@@ -109,12 +111,13 @@ function isUnchanged(a: LazyImage, b: LazyImage, pairs: readonly SectionPair[]):
     if (!imports.every((index, place) => sections.join(index, other.imports?.[place] ?? -1))) return false;
     if (!one.buffers.every((index, place) => buffers.join(index, other.buffers[place] ?? -1))) return false;
   }
-  return [...buffers.pairs].every(([left, right]) => {
+  for (const [left, right] of buffers.pairs) {
     const [one, other] = [a.manifest.buffers[left], b.manifest.buffers[right]];
     if (one === undefined || other === undefined) return false;
     if (one.kind !== other.kind || one.length !== other.length || one.maxLength !== other.maxLength) return false;
-    return changedRanges({ image: a, ...one }, { image: b, ...other }).length === 0;
-  });
+    if (changedRanges(await placedBuffer(a, left), await placedBuffer(b, right)).length > 0) return false;
+  }
+  return true;
 }
 
 function sameRecord(a: LazyImage, b: LazyImage, one: SectionRecord, other: SectionRecord): boolean {

@@ -123,7 +123,7 @@ class Diff {
   }
 
   async make(): Promise<ImagesDiff> {
-    for (const group of groupSections(this.#a, this.#b)) await this.#group(group);
+    for (const group of await groupSections(this.#a, this.#b)) await this.#group(group);
     return {
       a: comparedImage(this.#a),
       b: comparedImage(this.#b),

@@ -8,9 +8,9 @@
  */
 import { viewMemory, viewOffset } from '../codec/slots.js';
 import { CONTENT_KIND } from '../files/content-sections.js';
-import type { BufferRecord, Extent, SectionRecord } from '../image/contract.js';
+import type { Extent, SectionRecord } from '../image/contract.js';
 import type { LazyImage, Wanted } from '../image/lazy.js';
-import { changedRanges, outside, type Range, wantedIn, within } from './changed-ranges.js';
+import { changedRanges, outside, placedBuffer, type Range, wantedIn, within } from './changed-ranges.js';
 import type { ReadParts } from './decode-section.js';
 import { type Reach, reachOf, type SectionPair } from './diff-groups.js';
 import { elementsOf } from './value-kinds.js';
@@ -54,19 +54,17 @@ export class ComparedMemory {
       const [lefts, rights] = [a.manifest.sections[pair.a]?.buffers ?? [], b.manifest.sections[pair.b]?.buffers ?? []];
       for (const [place, left] of lefts.entries()) {
         const right = rights[place];
-        const [one, other] = [a.manifest.buffers[left], b.manifest.buffers[right ?? -1]];
-        if (right === undefined || one === undefined || other === undefined) continue;
+        if (right === undefined || a.manifest.buffers[left] === undefined || b.manifest.buffers[right] === undefined) continue;
         if (this.a.memories.has(left) || this.b.memories.has(right)) continue;
-        const changed = changedRanges({ image: a, ...one }, { image: b, ...other });
-        const memory = await this.#buffer(a, left, one, this.a, changed);
-        this.#partners.set(memory, { memory: await this.#buffer(b, right, other, this.b, changed), changed });
+        const changed = changedRanges(await placedBuffer(a, left), await placedBuffer(b, right));
+        const memory = await this.#buffer(a, left, this.a, changed);
+        this.#partners.set(memory, { memory: await this.#buffer(b, right, this.b, changed), changed });
       }
     }
     for (const [image, { sections, buffers }] of reaches(a, b, pairs)) {
       const parts = image === a ? this.a : this.b;
       for (const index of buffers) {
-        const record = image.manifest.buffers[index];
-        if (record !== undefined && !parts.memories.has(index)) await this.#buffer(image, index, record, parts);
+        if (!parts.memories.has(index)) await this.#buffer(image, index, parts);
       }
       for (const index of sections) {
         const record = image.manifest.sections[index];
@@ -133,14 +131,8 @@ export class ComparedMemory {
     return length === 0 ? [] : [{ from: 0, to: length }];
   }
 
-  async #buffer(
-    image: LazyImage,
-    index: number,
-    record: BufferRecord,
-    parts: ReadParts,
-    changed?: readonly Range[],
-  ): Promise<ArrayBufferLike> {
-    const memory = await image.buffer(index, this.#counted(record.extents, changed));
+  async #buffer(image: LazyImage, index: number, parts: ReadParts, changed?: readonly Range[]): Promise<ArrayBufferLike> {
+    const memory = await image.buffer(index, this.#counted(await image.placesOf(index), changed));
     if (changed !== undefined) this.#readWhole.set(memory, () => image.buffer(index));
     parts.memories.set(index, memory);
     return memory;
