@@ -169,17 +169,28 @@ process.exit();
 `);
     const refused = await lab.run(`
 const ckpt = await open({ dir: 'store' });
+const plan = await ckpt.planRestart();
+say('plan', { refused: plan.refused, members: plan.members });
 say('code', { code: await codeOf(() => ckpt.start()) });
 process.exit();
 `);
+    expect(refused['plan']).toMatchObject({ refused: true, members: [{ name: 'w', kind: 'worker', outcome: 'refused', finished: false }] });
     expect(refused['code']).toMatchObject({ code: 'ERR_CKPT_UNCLAIMED' });
     const answered = await lab.run(`
 const ckpt = await open({ dir: 'store' });
 ckpt.onMember((recorded) => { say('asked', recorded); return new URL('./w.mjs', import.meta.url); });
+ckpt.worker('other', new URL('./w.mjs', import.meta.url), { workerData: {} });
+say('plan', { plan: (await ckpt.planRestart()).members.map(({ name, outcome }) => [name, outcome]) });
 await ckpt.start();
 say('hello', await ckpt.safe(ckpt.channel('hello', 'w').receive()));
 process.exit();
 `);
+    expect(answered['plan']).toMatchObject({
+      plan: [
+        ['other', 'new'],
+        ['w', 'answered'],
+      ],
+    });
     expect(answered['asked']).toMatchObject({ name: 'w', finished: false, workerData: { from: 'first life' } });
     expect(answered['hello']).toMatchObject({ from: 'first life', data: 'first life' });
   });
