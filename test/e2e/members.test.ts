@@ -74,12 +74,12 @@ function killing(random: Seeded): NodeJS.ProcessEnv {
 
 describe('members', () => {
   it('F47, F66: members that exchange halos are captured at one step, and restarts end as if nothing had happened', async () => {
-    const env = { STEPS: '1500' };
+    const env = { STEPS: '600' };
     const undisturbed = await laboratory({ 'halo.mjs': HALO }).run(RING, { env });
     const killed = laboratory({ 'halo.mjs': HALO });
     const random = seeded(66);
     let committed = 0;
-    for (let life = 0; life < 8; life++) {
+    for (let life = 0; life < 4; life++) {
       const ended = await killed.start(RING, { env: { ...env, ...killing(random) } }).ended;
       expect(wordsOf(ended, 'failed')).toEqual([]);
       committed += wordsOf(ended, 'committed').length;
@@ -126,7 +126,7 @@ await ckpt.finish();
     const lab = laboratory({ 'sink.mjs': SINK });
     const random = seeded(67);
     let committed = 0;
-    for (let life = 0; life < 8; life++) {
+    for (let life = 0; life < 4; life++) {
       const ended = await lab.start(PIPE, { env: killing(random) }).ended;
       committed += wordsOf(ended, 'committed').length;
       expect(wordsOf(ended, 'failed')).toEqual([]);
@@ -315,7 +315,7 @@ await ckpt.start();
 for (;;) { end('loop'); await ckpt.safepoint(); }
 `,
     });
-    for (const at of ['loop', 'handler', 'capture', 'resume']) {
+    const lives = ['loop', 'handler', 'capture', 'resume'].map(async (at) => {
       const said = await lab.run(`
 const ckpt = await open({ dir: 'store-${at}', quiesceTimeout: '3s', handlerTimeout: '3s' });
 const w = ckpt.worker('w', new URL('./w.mjs', import.meta.url), { workerData: '${at}' });
@@ -330,7 +330,8 @@ process.exit();
           ? { code: 'ok', later: 'ERR_CKPT_MEMBER', images: 1 }
           : { code: 'ERR_CKPT_MEMBER', later: 'ERR_CKPT_MEMBER', images: 0 },
       );
-    }
+    });
+    await Promise.all(lives);
   });
 
   it('shared memory is stored once and comes back to every member, also in synchronous loops', async () => {
