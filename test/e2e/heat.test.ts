@@ -24,7 +24,7 @@ describe('the plate', () => {
     killAfterMs?: number,
   ): Promise<{ code: number | null; out: string; err: string }> {
     const { CKPT_RESTART: _, CKPT_DIR: __, ...inherited } = process.env;
-    const env = { ...inherited, CKPT_HEAT_EVERY: '20ms', CKPT_HEAT_STEPS: '400' };
+    const env = { ...inherited, CKPT_HEAT_EVERY: '20ms', CKPT_HEAT_STEPS: '300' };
     const child = spawn(nodePath, [PROGRAM, join(root, folder), String(workers), how], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     let [out, err] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));

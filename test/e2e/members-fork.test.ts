@@ -84,12 +84,12 @@ await ckpt.safe(kid.done);
 
 describe('forked members', () => {
   it('F47, F66: processes and threads that exchange halos are captured at one step, and restarts end as if nothing had happened', async () => {
-    const env = { STEPS: '400' };
+    const env = { STEPS: '200' };
     const undisturbed = await laboratory({ 'member.mjs': RING_MEMBER }).run(RING, { env });
     const killed = laboratory({ 'member.mjs': RING_MEMBER });
     const random = seeded(64);
     let committed = 0;
-    for (let life = 0; life < 3; life++) {
+    for (let life = 0; life < 2; life++) {
       const kill = { KILL_AT: String(1 + random.whole(4)), KILL_AFTER: String(random.whole(12)) };
       const ended = await killed.start(RING, { env: { ...env, ...kill } }).ended;
       expect(ended.said.filter(({ word }) => word === 'failed')).toEqual([]);

@@ -4,58 +4,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { HALO, JOIN, killing, RING } from '../fixtures/member-ring.js';
 import { type Ended, Laboratory } from '../fixtures/sdk-program.js';
-import { type Seeded, seeded } from '../fixtures/seeded.js';
-
-const JOIN = `
-import { workerData } from 'node:worker_threads';
-import { joinCheckpointer } from '@ckpt/sdk/member';
-const ckpt = await joinCheckpointer();
-`;
-
-/** A ring that hands a number on in each step. */
-const HALO = `${JOIN}
-const { i, n, steps } = workerData;
-const s = ckpt.state('s', () => ({ step: 0, x: i + 1 }));
-const { restarted } = await ckpt.start();
-const began = s.step;
-const to = ckpt.channel('halo', 'w' + ((i + 1) % n));
-const from = ckpt.channel('halo', 'w' + ((i + n - 1) % n));
-ckpt.channel('log', 'main').send({ i, began, restarted });
-while (s.step < steps) {
-  await ckpt.safepoint(s.step);
-  to.send({ step: s.step, x: s.x });
-  const m = await from.receive();
-  if (m.step !== s.step) throw new Error('step ' + m.step + ' at ' + s.step);
-  s.x = (s.x * 31 + m.x) % 1000003;
-  s.step++;
-}
-ckpt.channel('result', 'main').send(s.x);
-await ckpt.finish();
-`;
-
-const RING = `
-const n = 4;
-const ckpt = await open({ dir: 'store', every: 5 });
-const seen = ckpt.state('seen', () => ({ results: [] }));
-const members = Array.from({ length: n }, (_, i) =>
-  ckpt.worker('w' + i, new URL('./halo.mjs', import.meta.url), { workerData: { i, n, steps: Number(process.env.STEPS) } }));
-const start = await ckpt.start();
-if (start.finished) { say('results', seen); process.exit(); }
-let steps = [];
-for (let i = 0; i < n && start.restarted; i++) void ckpt.channel('log', 'w' + i).receive();
-say('started', { restarted: start.restarted });
-let commits = 0;
-ckpt.on('committed', () => {
-  say('committed');
-  if (++commits === Number(process.env.KILL_AT)) setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.env.KILL_AFTER));
-});
-ckpt.on('failed', ({ error }) => error.code === 'ERR_CKPT_CLOSED' || say('failed', { code: error.code, message: error.message }));
-await ckpt.safe(Promise.all(members.map((member) => member.done)));
-for (let i = 0; i < n; i++) seen.results[i] = await ckpt.channel('result', 'w' + i).receive();
-say('results', seen);
-await ckpt.finish();
-`;
+import { seeded } from '../fixtures/seeded.js';
 
 function laboratory(files: Readonly<Record<string, string>>): Laboratory {
   const laboratory = new Laboratory();
@@ -67,19 +18,14 @@ function wordsOf({ said }: Ended, word: string): readonly Record<string, unknown
   return said.filter((one) => one.word === word);
 }
 
-/** The program ends itself some milliseconds after one of its first images. */
-function killing(random: Seeded): NodeJS.ProcessEnv {
-  return { KILL_AT: String(1 + random.whole(4)), KILL_AFTER: String(random.whole(12)) };
-}
-
 describe('members', () => {
   it('F47, F66: members that exchange halos are captured at one step, and restarts end as if nothing had happened', async () => {
-    const env = { STEPS: '1500' };
+    const env = { STEPS: '600' };
     const undisturbed = await laboratory({ 'halo.mjs': HALO }).run(RING, { env });
     const killed = laboratory({ 'halo.mjs': HALO });
     const random = seeded(66);
     let committed = 0;
-    for (let life = 0; life < 8; life++) {
+    for (let life = 0; life < 4; life++) {
       const ended = await killed.start(RING, { env: { ...env, ...killing(random) } }).ended;
       expect(wordsOf(ended, 'failed')).toEqual([]);
       committed += wordsOf(ended, 'committed').length;
@@ -126,7 +72,7 @@ await ckpt.finish();
     const lab = laboratory({ 'sink.mjs': SINK });
     const random = seeded(67);
     let committed = 0;
-    for (let life = 0; life < 8; life++) {
+    for (let life = 0; life < 4; life++) {
       const ended = await lab.start(PIPE, { env: killing(random) }).ended;
       committed += wordsOf(ended, 'committed').length;
       expect(wordsOf(ended, 'failed')).toEqual([]);
@@ -169,17 +115,28 @@ process.exit();
 `);
     const refused = await lab.run(`
 const ckpt = await open({ dir: 'store' });
+const plan = await ckpt.planRestart();
+say('plan', { refused: plan.refused, members: plan.members });
 say('code', { code: await codeOf(() => ckpt.start()) });
 process.exit();
 `);
+    expect(refused['plan']).toMatchObject({ refused: true, members: [{ name: 'w', kind: 'worker', outcome: 'refused', finished: false }] });
     expect(refused['code']).toMatchObject({ code: 'ERR_CKPT_UNCLAIMED' });
     const answered = await lab.run(`
 const ckpt = await open({ dir: 'store' });
 ckpt.onMember((recorded) => { say('asked', recorded); return new URL('./w.mjs', import.meta.url); });
+ckpt.worker('other', new URL('./w.mjs', import.meta.url), { workerData: {} });
+say('plan', { plan: (await ckpt.planRestart()).members.map(({ name, outcome }) => [name, outcome]) });
 await ckpt.start();
 say('hello', await ckpt.safe(ckpt.channel('hello', 'w').receive()));
 process.exit();
 `);
+    expect(answered['plan']).toMatchObject({
+      plan: [
+        ['other', 'new'],
+        ['w', 'answered'],
+      ],
+    });
     expect(answered['asked']).toMatchObject({ name: 'w', finished: false, workerData: { from: 'first life' } });
     expect(answered['hello']).toMatchObject({ from: 'first life', data: 'first life' });
   });
@@ -304,7 +261,7 @@ await ckpt.start();
 for (;;) { end('loop'); await ckpt.safepoint(); }
 `,
     });
-    for (const at of ['loop', 'handler', 'capture', 'resume']) {
+    const lives = ['loop', 'handler', 'capture', 'resume'].map(async (at) => {
       const said = await lab.run(`
 const ckpt = await open({ dir: 'store-${at}', quiesceTimeout: '3s', handlerTimeout: '3s' });
 const w = ckpt.worker('w', new URL('./w.mjs', import.meta.url), { workerData: '${at}' });
@@ -319,7 +276,8 @@ process.exit();
           ? { code: 'ok', later: 'ERR_CKPT_MEMBER', images: 1 }
           : { code: 'ERR_CKPT_MEMBER', later: 'ERR_CKPT_MEMBER', images: 0 },
       );
-    }
+    });
+    await Promise.all(lives);
   });
 
   it('shared memory is stored once and comes back to every member, also in synchronous loops', async () => {

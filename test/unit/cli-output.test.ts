@@ -131,6 +131,10 @@ describe('restart --dry-run', () => {
       {
         store: '/s',
         providers: [{ name: 'sim\u001b[2J', kind: 'state', outcome: 'migrate', from: 1, to: 3 }],
+        members: [
+          { name: 'solver', kind: 'worker', outcome: 'match', finished: true, entry: 'file:///w/solver\u001b.js' },
+          { name: 'lost', kind: 'process', outcome: 'refused', finished: false },
+        ],
         asked: 'answered',
         image: {
           ...image,
@@ -186,6 +190,8 @@ describe('restart --dry-run', () => {
       },
       terminal(),
     );
+    expect(text).toMatch(/solver +worker +match, finished +file:\/\/\/w\/solver/);
+    expect(text).toMatch(/lost +process +refused/);
     expect(text).toContain('y100');
     expect(text).toContain('ffffffff: ends \\x1b early [ERR_CKPT_IMAGE_INCOMPLETE]');
     expect(text).toContain("/bin/node --x main.js 'two words'");

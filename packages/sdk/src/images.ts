@@ -9,6 +9,7 @@ export { Tagged } from './codec/classes.js';
 export type { DroppedValues } from './codec/contract.js';
 export type { FilePlan, PutBack } from './files/contract.js';
 export type { Root } from './files/mapped-paths.js';
+export type { MemberPlan } from './restart/plan.js';
 export type { PassedOver } from './restart/select.js';
 export type { ProviderPlan } from './state/provider-plan.js';
 export type { CreatedCheckpoint } from './tools/checkpoint-order.js';

@@ -20,7 +20,7 @@ export type { ForkOptions } from './members/carrier.js';
 export type { Channel } from './members/channel.js';
 export type { MemberHandle } from './members/participant.js';
 export type { OnMemberError } from './members/set-contract.js';
-export type { StartPlan } from './restart/plan.js';
+export type { MemberPlan, StartPlan } from './restart/plan.js';
 export type { PassedOver } from './restart/select.js';
 export type { Collection, CollectionKey } from './state/collection.js';
 export type { CarryOptions, Migration, ProvideOptions, StateOptions, VersionOptions } from './state/provider.js';

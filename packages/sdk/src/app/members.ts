@@ -15,7 +15,7 @@ import type { Clock } from '../base/ports.js';
 import type { Captured } from '../checkpoint/capture.js';
 import type { ClassRegistry } from '../codec/classes.js';
 import { decodeSection } from '../codec/codec.js';
-import type { ImageContents, ImageRef } from '../image/contract.js';
+import type { ImageContents, ImageRef, MemberRecord } from '../image/contract.js';
 import { buffersOf } from '../image/section-buffers.js';
 import type { ForkOptions } from '../members/carrier.js';
 import type { Channel, ChannelHooks } from '../members/channel.js';
@@ -29,6 +29,7 @@ import type { MemberSetParts, OnMemberError } from '../members/set-contract.js';
 import { SharedMemories } from '../members/shared-memories.js';
 import { WorkerDataTable } from '../members/worker-data.js';
 import { memberPart } from '../restart/member-part.js';
+import type { MemberPlan } from '../restart/plan.js';
 import type { Provider } from '../state/provider.js';
 import type { Unclaimed } from '../state/provider-plan.js';
 import type { RestoredSection } from '../state/registry.js';
@@ -138,23 +139,34 @@ export class Members {
 
   /** @throws CheckpointError ERR_CKPT_UNCLAIMED for a recorded member that nobody answers for */
   plan(): void {
-    const declared = new Set(this.set.roster.all().map(({ name }) => name));
-    for (const record of this.#parts.contents?.manifest.members ?? []) {
-      if (record.kind === 'program' || declared.has(record.name)) continue;
-      const { name } = record;
-      const { kind } = record;
-      const asked: RecordedMember = {
-        name,
-        kind,
-        finished: record['finished'] === true,
-        workerData: this.#recordedData(name, 'worker')?.value,
-        args: this.#recordedArgs(name) ?? [],
-      };
-      const program = this.#answers.map((answer) => answer(asked)).find((answer) => answer !== undefined);
-      if (program === undefined) throw this.#unclaimed(name);
-      if (kind === 'worker') this.worker(name, program, {});
-      else this.fork(name, program, asked.args, {});
-    }
+    const refused = this.preview().find(({ outcome }) => outcome === 'refused');
+    if (refused !== undefined) throw this.#unclaimed(refused.name);
+  }
+
+  /** What start() would do with each member. Those that onMember answers for are declared from then on. */
+  preview(): readonly MemberPlan[] {
+    const recorded = new Map(this.#parts.contents?.manifest.members.map((record) => [record.name, record]));
+    recorded.delete(PROGRAM);
+    const declared = this.set.roster.all().map(({ name, entry }): MemberPlan => {
+      const record = recorded.get(name);
+      const facts = { name, kind: entry.kind, finished: record?.['finished'] === true, entry: entry.url.href };
+      return { ...facts, outcome: record === undefined ? 'new' : this.#answered.has(name) ? 'answered' : 'match' };
+    });
+    for (const { name } of declared) recorded.delete(name);
+    return [...declared, ...[...recorded.values()].flatMap((record) => this.#answer(record))];
+  }
+
+  #answer({ name, kind, ...record }: MemberRecord): MemberPlan[] {
+    if (kind === 'program') return [];
+    const finished = record['finished'] === true;
+    const [data, args] = [this.#recordedData(name, 'worker'), this.#recordedArgs(name) ?? []];
+    const asked: RecordedMember = { name, kind, finished, workerData: data?.value, args };
+    const program = this.#answers.map((answer) => answer(asked)).find((answer) => answer !== undefined);
+    if (program === undefined) return [{ name, kind, finished, outcome: 'refused' }];
+    if (kind === 'worker') this.worker(name, program, {});
+    else this.fork(name, program, args, {});
+    this.#answered.add(name);
+    return [{ name, kind, finished, outcome: 'answered', entry: String(program) }];
   }
 
   /** Starts the members; resolves when all have restored their state. */
@@ -227,6 +239,8 @@ export class Members {
   }
 
   readonly #given = new Set<string>();
+  /** Declared because onMember answered for them. */
+  readonly #answered = new Set<string>();
 
   #unclaimed(name: string): CheckpointError {
     const image: Partial<Pick<ImageRef, 'id'>> = this.#parts.contents?.manifest.image ?? {};

@@ -9,38 +9,47 @@ import { CheckpointError } from '../base/errors.js';
 import type { Ports } from '../base/ports.js';
 import { imageInfo } from '../checkpoint/tip.js';
 import { ClassRegistry } from '../codec/classes.js';
-import type { FilePlan } from '../files/contract.js';
 import { isRefused, type StartPlan } from '../restart/plan.js';
 import { selectImage } from '../restart/select.js';
 import type { ProviderRegistry } from '../state/registry.js';
 import type { Incarnation, RunRecord, Store } from '../store/contract.js';
 import { type FileRooms, prepareFiles } from './begin.js';
+import type { Members } from './members.js';
 import type { Opened } from './opened.js';
 import type { ResolvedOptions } from './options.js';
 import { answer } from './program.js';
 
-export async function planStart(opened: Opened, rooms: FileRooms & { readonly registry: ProviderRegistry }): Promise<StartPlan> {
+interface PlannedRooms extends FileRooms {
+  readonly registry: ProviderRegistry;
+  readonly members: Pick<Members, 'preview'>;
+}
+
+export async function planStart(opened: Opened, rooms: PlannedRooms): Promise<StartPlan> {
   const { selection } = opened;
   const finished = selection.kind === 'image' && selection.contents.manifest.image.finished;
   const files = finished ? [] : await (await prepareFiles(opened, rooms)).preview();
-  return planOf(opened, rooms.registry, files, true);
+  return planOf(opened, rooms.registry, { members: rooms.members.preview(), files, complete: true });
 }
 
-function planOf({ selection, resolved }: Opened, registry: ProviderRegistry, files: readonly FilePlan[], complete: boolean): StartPlan {
+function planOf(
+  { selection, resolved }: Opened,
+  registry: ProviderRegistry,
+  { members, files, complete }: Pick<StartPlan, 'members' | 'files' | 'complete'>,
+): StartPlan {
   const providers = registry.plan(resolved.allowUnclaimed, complete);
   const image = selection.kind === 'image' ? imageInfo(selection.contents.manifest, selection.entry.path) : undefined;
   const passedOver = selection.kind === 'image' ? selection.passedOver : [];
-  return { image, passedOver, providers, files, refused: isRefused(providers, files), complete };
+  return { image, passedOver, providers, members, files, refused: isRefused({ providers, members, files }), complete };
 }
 
 /** Invariant 1. */
-export async function endWithPlan(to: string, opened: Opened, rooms: FileRooms & { readonly registry: ProviderRegistry }): Promise<never> {
+export async function endWithPlan(to: string, opened: Opened, rooms: PlannedRooms): Promise<never> {
   return tell(to, await planStart(opened, rooms));
 }
 
 /** A registration was refused. */
 export function endWithRefusal(to: string, opened: Opened, registry: ProviderRegistry): never {
-  return tell(to, planOf(opened, registry, [], false));
+  return tell(to, planOf(opened, registry, { members: [], files: [], complete: false }));
 }
 
 function tell(to: string, plan: StartPlan): never {

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { type FilePlan, type ProgramOwner, type RestartPlan, type Root, restartImage } from '../images.js';
 import { EXIT } from './exit-codes.js';
+import { isRefusedMember, membersText } from './member-plans.js';
 import { facts, formatAge, formatBytes, shortId, type Terminal, table, writeJson } from './output.js';
 import { printable, printableArgument } from './printable.js';
 import { isRefused, providersText } from './provider-plans.js';
@@ -55,7 +56,7 @@ async function restart(image: string | undefined, flags: RestartFlags, session: 
   const plan = await restartImage(dir, { ...options, dryRun: true, ask: flags.ask ?? false });
   if (json) writeJson(session.terminal, plan);
   else session.terminal.out(describePlan(plan, session.terminal));
-  if (plan.providers.some(isRefused)) session.exitWith(EXIT.mismatch);
+  if (plan.providers.some(isRefused) || plan.members.some(isRefusedMember)) session.exitWith(EXIT.mismatch);
   else if (plan.files.some(({ refused }) => refused !== undefined)) session.exitWith(EXIT.failed);
 }
 
@@ -99,7 +100,7 @@ export function describePlan(plan: RestartPlan, terminal: Terminal): string {
       ? 'no sections\n'
       : table([{ title: 'MEMBER' }, { title: 'SECTION' }, { title: 'SIZE', align: 'right' }], rows, color.bold);
   const ends = image.finished ? '\nthe run is finished: the program would be told so\n' : '';
-  return `${facts(lines, color.bold)}\n${sections}${providersText(plan, terminal)}${filesText(files, terminal)}${ends}`;
+  return `${facts(lines, color.bold)}\n${sections}${providersText(plan, terminal)}${membersText(plan, terminal)}${filesText(files, terminal)}${ends}`;
 }
 
 const FILE_COLUMNS = [

@@ -12,15 +12,31 @@ import type { PassedOver } from './select.js';
 /** Set for a program: start() writes its plan there and ends the program. '1' is standard output. */
 export const PLAN_VARIABLE = 'CKPT_PLAN';
 
+/** What a start would do with a member. */
+export interface MemberPlan {
+  readonly name: string;
+  readonly kind: 'worker' | 'process';
+  /**
+   * `match`: recorded and declared. `answered`: recorded, and onMember says where its program lies. `new`: declared, and begins
+   * anew. `refused`: recorded, and nobody answers for it. `recorded`: the program did not say.
+   */
+  readonly outcome: 'match' | 'answered' | 'new' | 'refused' | 'recorded';
+  /** It had called finish() before the image was taken. */
+  readonly finished: boolean;
+  /** Where its program lies; what the image recorded, where the program did not say. */
+  readonly entry?: string;
+}
+
 export interface StartPlan {
   /** The image that the start would continue from; undefined for a fresh start. */
   readonly image: ImageInfo | undefined;
   /** Newer images of the lineage that it would not take, and why. */
   readonly passedOver: readonly PassedOver[];
   readonly providers: readonly ProviderPlan[];
+  readonly members: readonly MemberPlan[];
   /** What would be done to each tracked file. */
   readonly files: readonly FilePlan[];
-  /** True when start() would refuse, for a provider, a section or a file. */
+  /** True when start() would refuse, for a provider, a section, a member or a file. */
   readonly refused: boolean;
   /**
    * False when a registration was refused, which is where a program that is only asked for its plan ends: later providers are
@@ -30,7 +46,8 @@ export interface StartPlan {
 }
 
 /** Whether a start with these plans is refused. */
-export function isRefused(providers: readonly ProviderPlan[], files: readonly FilePlan[]): boolean {
+export function isRefused({ providers, members, files }: Pick<StartPlan, 'providers' | 'members' | 'files'>): boolean {
   const provider = providers.some(({ outcome, handling }) => outcome === 'refused' || handling === 'refuse');
-  return provider || files.some(({ refused }) => refused !== undefined);
+  const member = members.some(({ outcome }) => outcome === 'refused');
+  return provider || member || files.some(({ refused }) => refused !== undefined);
 }

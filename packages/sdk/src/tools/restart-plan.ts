@@ -10,9 +10,12 @@ import { NO_CLASSES } from '../codec/classes.js';
 import { CONTENT_KIND } from '../files/content-sections.js';
 import type { FilePlan } from '../files/contract.js';
 import type { Root } from '../files/mapped-paths.js';
-import type { SectionRecord } from '../image/contract.js';
+import type { MemberRecord, SectionRecord } from '../image/contract.js';
+import { PROGRAM } from '../members/protocol.js';
+import type { MemberPlan } from '../restart/plan.js';
 import { type ChosenImage, type PassedOver, type RestartChoice, selectImage } from '../restart/select.js';
 import { CARRIED_KIND } from '../state/carried.js';
+import { SET_KINDS } from '../state/provider.js';
 import { type ProviderPlan, recordedPlan } from '../state/provider-plan.js';
 import type { StartCommand } from '../store/contract.js';
 import { askProgram, type ProgramAnswer } from './ask-program.js';
@@ -33,6 +36,8 @@ export interface RestartPlan {
   readonly environment: Readonly<Record<string, string>>;
   /** As the program answered (`ask`), else what the image has, each as `recorded`. */
   readonly providers: readonly ProviderPlan[];
+  /** The same of members. */
+  readonly members: readonly MemberPlan[];
   /** Whether the program was asked for its plan, and answered. */
   readonly asked: 'no' | 'answered' | 'no answer';
   /** Why there is no answer, or why it is only a part of one. */
@@ -78,6 +83,7 @@ export async function planRestart(
   const { store, ports } = opened;
   const planned = {
     providers: contents.manifest.sections.filter(isState).map(recordedPlan),
+    members: contents.manifest.members.flatMap(recordedMember),
     files: await planFilesOf({ contents, store, fileSystem: ports.fileSystem, cwd: command.cwd, roots }),
   };
   // The very image: the program may still run, and commit another meanwhile.
@@ -93,19 +99,25 @@ export async function planRestart(
   };
 }
 
-type Planned = Pick<RestartPlan, 'providers' | 'files'>;
+type Planned = Pick<RestartPlan, 'providers' | 'members' | 'files'>;
 
 function asked(recorded: Planned, answer: ProgramAnswer): Planned & Pick<RestartPlan, 'asked' | 'askedProblem'> {
   if ('problem' in answer) return { ...recorded, asked: 'no answer', askedProblem: answer.problem };
-  const { providers, files, complete } = answer.plan;
-  if (complete) return { providers, files, asked: 'answered' };
+  const { providers, members, files, complete } = answer.plan;
+  if (complete) return { providers, members, files, asked: 'answered' };
   const askedProblem = 'a registration was refused, so the program tells nothing of what comes after it';
-  return { providers, files: recorded.files, asked: 'answered', askedProblem };
+  return { ...recorded, providers, asked: 'answered', askedProblem };
 }
 
-/** What a provider wrote and can claim. */
-function isState({ kind }: SectionRecord): boolean {
-  return kind !== CONTENT_KIND && kind !== CARRIED_KIND;
+/** What a provider of the program wrote and can claim. */
+function isState({ kind, member }: SectionRecord): boolean {
+  return member === PROGRAM && kind !== CONTENT_KIND && kind !== CARRIED_KIND && !SET_KINDS.has(kind);
+}
+
+function recordedMember({ name, kind, ...record }: MemberRecord): MemberPlan[] {
+  if (kind === 'program') return [];
+  const entry = typeof record['entry'] === 'string' ? { entry: record['entry'] } : {};
+  return [{ name, kind, outcome: 'recorded', finished: record['finished'] === true, ...entry }];
 }
 
 async function choose({ store, run, root }: OpenedStore, image: string | undefined): Promise<ChosenImage> {

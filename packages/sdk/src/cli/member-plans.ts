@@ -1,0 +1,31 @@
+/** The plan of a restart for members, as text. */
+import type { MemberPlan, RestartPlan } from '../images.js';
+import { type Terminal, table } from './output.js';
+import { printable } from './printable.js';
+
+const COLUMNS = [{ title: 'MEMBER' }, { title: 'KIND' }, { title: 'PLAN' }, { title: 'PROGRAM' }] as const;
+
+const OUTCOMES = {
+  match: 'match',
+  answered: 'answered for',
+  new: 'begins anew',
+  refused: 'refused: the program neither declares it nor answers for it',
+  recorded: 'recorded',
+} as const;
+
+export function membersText({ members }: RestartPlan, { outColors: color }: Terminal): string {
+  const rows = members.map((member) => {
+    const plan = { text: `${OUTCOMES[member.outcome]}${member.finished ? ', finished' : ''}` };
+    return [
+      { text: printable(member.name) },
+      { text: member.kind },
+      isRefusedMember(member) ? { ...plan, color: color.red } : plan,
+      { text: printable(member.entry ?? '-') },
+    ];
+  });
+  return rows.length === 0 ? '' : `\n${table(COLUMNS, rows, color.bold)}`;
+}
+
+export function isRefusedMember({ outcome }: MemberPlan): boolean {
+  return outcome === 'refused';
+}
