@@ -1,6 +1,5 @@
 /** The life of a handle: what a capture takes, what closing promises, streams, the table of all handles. */
 import { linkSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { Readable, Transform } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -279,7 +278,6 @@ describe('createWriteStream()', () => {
 });
 
 describe('the table of handles', () => {
-  const ROOTS = [tmpdir()];
   const opener = async (declaration: TrackedFile['declaration']): ReturnType<Parameters<FileTable['start']>[0]> => {
     const file = await systemFileSystem.open(declaration.path, 0o102, 0o600); // O_RDWR | O_CREAT
     const { size, dev, ino } = await file.stat();
@@ -287,7 +285,7 @@ describe('the table of handles', () => {
   };
 
   it('has each name and each path once at a time', async () => {
-    const table = new FileTable('main', [], parts, ROOTS);
+    const table = new FileTable('main', [], parts);
     table.declare('a', place.path, {});
     expect(() => table.declare('a', `${place.path}2`, {})).toThrow(expect.objectContaining({ code: 'ERR_CKPT_EXISTS' }));
     expect(() => table.declare('b', place.path, {})).toThrow(expect.objectContaining({ code: 'ERR_CKPT_EXISTS' }));
@@ -298,7 +296,7 @@ describe('the table of handles', () => {
   });
 
   it('waits with a capture for a file that is being opened or closed, and cannot in a synchronous loop', async () => {
-    const table = new FileTable('main', [], parts, ROOTS);
+    const table = new FileTable('main', [], parts);
     await table.start(opener);
     expect(table.settled()).toBeUndefined();
     const late = table.declare('late', place.path, {});
@@ -316,7 +314,7 @@ describe('the table of handles', () => {
   });
 
   it('fails a checkpoint while a late file could not be opened and was not closed', async () => {
-    const table = new FileTable('main', [], parts, ROOTS);
+    const table = new FileTable('main', [], parts);
     await table.start(() => Promise.reject(new Error('refused')));
     const late = table.declare('late', place.path, {});
     await expect(table.settled()).rejects.toThrow('refused');
@@ -326,7 +324,7 @@ describe('the table of handles', () => {
 
   it('writes what all of them gathered at an exit, also when one fails, and nothing once an image has it all', async () => {
     const { fileSystem, fired } = recordingFileSystem([{ op: 'write-sync', path: 'bad', action: 'errno:ENOSPC' }]);
-    const table = new FileTable('main', [], { ...parts, clock: new ManualClock() }, ROOTS);
+    const table = new FileTable('main', [], { ...parts, clock: new ManualClock() });
     const [bad, good] = [table.declare('bad', `${place.path}-bad`, {}), table.declare('good', place.path, {})];
     await table.start(async (declaration) => {
       const opened = await opener(declaration);
@@ -347,7 +345,7 @@ describe('the table of handles', () => {
   });
 
   it('refuses a second handle of a file that is reached by another path', async () => {
-    const table = new FileTable('main', [], parts, ROOTS);
+    const table = new FileTable('main', [], parts);
     table.declare('one', place.path, {});
     await table.start(opener);
     linkSync(place.path, `${place.path}-alias`);
@@ -357,7 +355,7 @@ describe('the table of handles', () => {
   });
 
   it('opens nothing when the run has finished, and says so', async () => {
-    const table = new FileTable('main', [], parts, ROOTS);
+    const table = new FileTable('main', [], parts);
     const early = table.declare('early', place.path, {});
     table.stayClosed();
     for (const file of [early, table.declare('late', `${place.path}2`, {})]) {

@@ -109,20 +109,15 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
   const keepAlive = new KeepAlive(clock);
   const members = makeMembers(opened, { background, keepAlive, conductor, life });
   const records = recordedFiles(selection);
-  const files: FileTable = new FileTable(
-    MAIN,
-    declarable(records),
-    {
-      clock,
-      fileSystem,
-      allowed: () => permit.allowed(),
-      allowedSync: () => permit.allowedSync(),
-      waitReleased: (released) => background.waitSync(released),
-      assertAlive: () => permit.assertAlive(),
-      gate: (take) => conductor().gate.whenGoingOn(MAIN, take),
-    },
-    resolved.roots,
-  );
+  const files: FileTable = new FileTable(MAIN, declarable(records), {
+    clock,
+    fileSystem,
+    allowed: () => permit.allowed(),
+    allowedSync: () => permit.allowedSync(),
+    waitReleased: (released) => background.waitSync(released),
+    assertAlive: () => permit.assertAlive(),
+    gate: (take) => conductor().gate.whenGoingOn(MAIN, take),
+  });
   return {
     events,
     runClock,

@@ -48,6 +48,8 @@ export interface FileDeclaration {
   readonly mode: number;
   readonly policy: FilePolicy;
   readonly verify: Verification;
+  /** It was declared after start(). */
+  readonly late?: boolean;
 }
 
 export interface FileIdentity {
@@ -84,6 +86,8 @@ export interface TrackedFileRecord {
   readonly check: HashedRange;
   /** Name of the section that holds the content, for the policies that keep it. */
   readonly contents?: string;
+  /** The program declares it only after start(): outside of the roots a start leaves it to that. */
+  readonly late?: true;
 }
 
 /** Bytes that may not be in the file yet. */

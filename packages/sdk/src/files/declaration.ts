@@ -28,8 +28,11 @@ const KNOWN_OPTIONS: ReadonlySet<string> = new Set(['flags', 'mode', 'policy', '
 const RESERVED: readonly string[] = [LIBRARY_PREFIX, STDIO_PREFIX];
 const DEFAULT_MODE = 0o666;
 
-/** @throws TypeError naming the option, what was expected and what was found */
-export function declareFile(name: unknown, given: unknown, options: FileOptions): FileDeclaration {
+/**
+ * @param late whether it is declared after start()
+ * @throws TypeError naming the option, what was expected and what was found
+ */
+export function declareFile(name: unknown, given: unknown, options: FileOptions, late = false): FileDeclaration {
   if (typeof name !== 'string' || name.length < 1 || name.length > 256 || !name.isWellFormed()) {
     throw new TypeError(`file(name, path): expected a name of 1 to 256 characters, got ${shown(name)}`);
   }
@@ -58,7 +61,7 @@ export function declareFile(name: unknown, given: unknown, options: FileOptions)
     throw new TypeError(`file('${name}'): mode: expected permissions such as 0o644, got ${shown(mode)}`);
   if (root !== undefined && (typeof root !== 'string' || root === ''))
     throw new TypeError(`file('${name}'): root: expected a folder, got ${shown(root)}`);
-  return Object.freeze({ name, given, path: resolve(root ?? '.', given), flags, mode, policy, verify });
+  return Object.freeze({ name, given, path: resolve(root ?? '.', given), flags, mode, policy, verify, late });
 }
 
 export function writes(flags: FileFlags): boolean {

@@ -15,6 +15,7 @@ import type { Place } from './inspect.js';
 import { planRecorded } from './plan-recorded.js';
 import { type Facts, NOTHING, type Outcome, type PlannedFile } from './plan-types.js';
 import { planClosed, planUnrecorded } from './plan-unrecorded.js';
+import { isWithinRoots } from './roots.js';
 import { attemptOn } from './verify.js';
 
 /** Plans every recorded file and every declared one. Records and declarations of one member, matched by name. */
@@ -31,6 +32,7 @@ export async function planFiles(
       await planned(place, { policy: declaration?.policy ?? record.policy, given: declaration?.given ?? record.given }, async (facts) => {
         assertOwnName(place, record, declared);
         assertOnce(place, plans);
+        if (declaration === undefined && isLeftToProgram(record, place, context)) return { ...NOTHING, deferred: true };
         return planRecorded(record, declaration, place, context, facts);
       }),
     );
@@ -39,6 +41,11 @@ export async function planFiles(
   for (const declaration of declared) if (!known.has(declaration.name)) plans.push(await planFile(declaration, undefined, context, true));
   plans.push(...(await planClosedFiles(plans, context)));
   return plans;
+}
+
+/** Nothing outside of the roots is even looked at before the program comes to declare it, which it did after start(). */
+function isLeftToProgram({ late }: TrackedFileRecord, { path }: Place, { roots }: StartContext): boolean {
+  return late === true && !isWithinRoots(path, roots);
 }
 
 /**

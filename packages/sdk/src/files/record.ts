@@ -31,6 +31,7 @@ const SCHEMA: z.ZodType<TrackedFileRecord> = z
     mtimeMs: z.number(),
     check: z.object({ from: bytes, to: bytes, hash: z.string().regex(/^[0-9a-f]{64}$/) }),
     contents: z.string().exactOptional(),
+    late: z.literal(true).exactOptional(),
   })
   .refine(({ check, size }) => check.from <= check.to && check.to <= size, 'expected a check within the file');
 

@@ -56,9 +56,11 @@ async function secureOpen(captured: CapturedFile, file: OpenFile, fs: FileSystem
 /** @param stat undefined where another file lies at the path, or none */
 function recordOf(captured: CapturedFile, stat: FileStat | undefined, check: HashedRange): TrackedFileRecord {
   const { declaration, member, position, identity } = captured;
-  const { name, given, path, flags, mode, policy, verify } = declaration;
+  const { name, given, path, flags, mode, policy, verify, late } = declaration;
   const size = writes(flags) ? captured.size : (stat?.size ?? captured.size);
-  return { member, name, given, path, flags, mode, policy, verify, position, size, identity, mtimeMs: stat?.mtimeMs ?? 0, check };
+  const mtimeMs = stat?.mtimeMs ?? 0;
+  const record = { member, name, given, path, flags, mode, policy, verify, position, size, identity, mtimeMs, check };
+  return late === true ? { ...record, late } : record;
 }
 
 function isSame({ identity }: CapturedFile, found: FileStat): boolean {

@@ -6,16 +6,12 @@
  * 2. Recorded files that the program has not declared are carried into every image, as they were recorded, until it does.
  * 3. From a capture to `release` nothing is written to files that are changed in place.
  * 4. Files are opened by start(), later ones at once; a capture never meets a file that is being opened (`settled`).
- * 5. What is declared after start() lies within the roots: at a restart only the image tells of it, until the program comes to
- *    declare it again.
  */
 import { CheckpointError } from '../base/errors.js';
 import type { AuditRequest } from './audit.js';
 import type { CapturedFile, FileDeclaration, FileIdentity, FileOptions, TrackedFileRecord } from './contract.js';
 import { declareFile, writes } from './declaration.js';
 import type { OpenedFile } from './ends.js';
-import { fileError } from './failure.js';
-import { isWithinRoots } from './roots.js';
 import { TrackedFile, type TrackedFileParts } from './tracked-file.js';
 
 /** Opens a declared file: put back already when there is a record, by its baseline otherwise. */
@@ -36,17 +32,14 @@ export class FileTable {
   readonly #parts: Omit<TrackedFileParts, 'closed'>;
   readonly #files = new Map<string, TrackedFile>();
   readonly #undeclared: Map<string, TrackedFileRecord>;
-  readonly #roots: readonly string[];
   #open: OpenTracked | undefined;
   #over = false;
   #secured = false;
 
   /**
    * @param records the files of the member in the source image
-   * @param roots folders in which a start can put back what the program has not declared yet
    */
-  constructor(member: string, records: readonly TrackedFileRecord[], parts: Omit<TrackedFileParts, 'closed'>, roots: readonly string[]) {
-    this.#roots = roots;
+  constructor(member: string, records: readonly TrackedFileRecord[], parts: Omit<TrackedFileParts, 'closed'>) {
     this.#member = member;
     this.#parts = parts;
     this.#undeclared = new Map(records.map((record) => [record.name, record]));
@@ -54,9 +47,8 @@ export class FileTable {
 
   /** @throws TypeError; CheckpointError ERR_CKPT_EXISTS when another handle has the path, ERR_CKPT_FILE_UNSAFE (invariant 5) */
   declare(name: string, path: string, options: FileOptions): TrackedFile {
-    const declaration = declareFile(name, path, options);
+    const declaration = declareFile(name, path, options, this.#open !== undefined);
     this.#assertFree(declaration);
-    if (this.#open !== undefined) assertPutBackLater(declaration, this.#roots);
     const file = new TrackedFile(declaration, { ...this.#parts, closed: (closed) => this.#forget(closed) });
     this.#files.set(name, file);
     if (this.#over) file.stayClosed(OVER);
@@ -190,20 +182,6 @@ export class FileTable {
       );
     }
   }
-}
-
-/** Invariant 5. */
-function assertPutBackLater({ name, given, path, policy }: FileDeclaration, roots: readonly string[]): void {
-  if (policy === 'ignore' || policy === 'volatile' || isWithinRoots(path, roots)) return;
-  throw fileError(
-    'ERR_CKPT_FILE_UNSAFE',
-    { operation: 'declare after start()', name, path, phase: 'register' },
-    {
-      expected: `a path below one of the program's roots (${roots.join(', ') || 'none'}), through no symbolic link, because a restart puts it back before it is declared again`,
-      found: JSON.stringify(given),
-      remedy: 'declare it before start(), or add its folder to the option roots',
-    },
-  );
 }
 
 function isSame(one: FileIdentity | undefined, other: FileIdentity): boolean {
