@@ -1,10 +1,10 @@
 /** Physics engines in the middle of a simulation: killed and started again they end with the same bits. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as after } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nodePath } from '../fixtures/node.js';
@@ -19,7 +19,7 @@ describe('a physics engine', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-  /** One life; killed so many ms after its first words, unless it ends before. */
+  /** One life; killed so many ms after its first words, when there is an image by then, unless it ends before. */
   async function live(engine: string, killAfterMs?: number): Promise<{ code: number | null; out: string; err: string }> {
     const program = fileURLToPath(new URL(`../../packages/examples/physics/${engine}.js`, import.meta.url));
     const { CKPT_RESTART: _, CKPT_DIR: __, ...inherited } = process.env;
@@ -31,11 +31,16 @@ describe('a physics engine', () => {
     const closed = once(child, 'close');
     if (killAfterMs !== undefined) {
       await Promise.race([once(child.stdout, 'data'), closed]);
-      await Promise.race([after(killAfterMs), closed]);
+      await Promise.race([pause(killAfterMs).then(hasImage), closed]);
       child.kill('SIGKILL');
     }
     const [code] = await closed;
     return { code: code === null ? null : Number(code), out, err };
+  }
+
+  async function hasImage(): Promise<void> {
+    const images = join(folder, 'ckpt/images');
+    while (existsSync(folder) && (!existsSync(images) || readdirSync(images).length === 0)) await pause(10);
   }
 
   it.each(['cannon', 'matter'])('F16: %s goes on with the same bits, its graph of objects and classes as it was', async (engine) => {

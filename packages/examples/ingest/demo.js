@@ -7,7 +7,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,10 +43,11 @@ function seededRandom(from) {
  * One life of the program.
  * @param {string} folder
  * @param {Record<string, string>} environment
- * @param {number | undefined} killAfterMs counted from its first words
+ * @param {number | undefined} killAfterMs counted from its first words; from its first image on, when `image` is given
+ * @param {() => boolean} [image] whether there is an image
  * @returns {Promise<{ killed: boolean, said: string }>}
  */
-async function live(folder, environment, killAfterMs) {
+async function live(folder, environment, killAfterMs, image = () => true) {
   const { CKPT_RESTART: _, ...inherited } = process.env;
   const child = spawn(process.execPath, [PROGRAM, folder], {
     env: { ...inherited, CKPT_INGEST_EVERY: '40ms', ...environment },
@@ -58,8 +59,12 @@ async function live(folder, environment, killAfterMs) {
   let timer;
   child.stdout.setEncoding('utf8').on('data', (text) => {
     said += text;
-    if (killAfterMs !== undefined) timer ??= setTimeout(() => child.kill('SIGKILL'), killAfterMs);
+    if (killAfterMs !== undefined) timer ??= setTimeout(() => void killWithImage(), killAfterMs);
   });
+  const killWithImage = () => {
+    if (image()) child.kill('SIGKILL');
+    else timer = setTimeout(killWithImage, 10);
+  };
   child.stderr.setEncoding('utf8').on('data', (text) => {
     complaints += text;
   });
@@ -76,7 +81,9 @@ async function runKilled(store) {
   let kills = 0;
   for (;;) {
     const after = kills < KILLS ? SHORTEST_MS + SPREAD_MS * random() : undefined;
-    const { killed, said } = await live(folders.killed, { CKPT_DIR: store, CKPT_INGEST_PACE_MS: '15' }, after);
+    // The first kill may come before anything is in an image; the others are to leave something to go on from.
+    const image = () => kills === 0 || (existsSync(join(store, 'images')) && readdirSync(join(store, 'images')).length > 0);
+    const { killed, said } = await live(folders.killed, { CKPT_DIR: store, CKPT_INGEST_PACE_MS: '15' }, after, image);
     if (!killed) return kills;
     kills++;
     console.log(pc.dim(`  ${said.trim()}; killed after ${Math.round(after ?? 0)} ms`));
