@@ -4,10 +4,12 @@
  * Invariants
  * 1. Cost grows with what is carried, never with the bytes of a typed array: listing the property names of a
  *    large array costs half a microsecond an element, so large ones are shown by `inspect` without their elements
- *    and compared with a clean one shown the same way, whatever this Node's way is.
+ *    and compared with a clean one shown the same way, whatever this Node's way is. One of the hidden class of a clean one
+ *    needs no such look.
  */
-import { inspect } from 'node:util';
-import { viewKind } from './slots.js';
+import { inspect, types } from 'node:util';
+import { hiddenClasses } from './hidden-class.js';
+import { viewKind, viewMemory } from './slots.js';
 
 const FEW = 64;
 const SHOW = {
@@ -39,7 +41,21 @@ export function hasExtras(array: readonly unknown[]): boolean {
 /** True when `view` is a typed array or DataView with nothing of its own but its elements. */
 export function isBareView(view: ArrayBufferView, length: number): boolean {
   if (length <= FEW || view instanceof DataView) return Reflect.ownKeys(view).length === (view instanceof DataView ? 0 : length);
+  if (hiddenClasses?.same(view, bareLike(view)) === true) return true;
   return !misleads(view) && show(view) === clean(view, () => cleanView(view));
+}
+
+const bareViews = new Map<string, ArrayBufferView>();
+
+/** A view of the same kind with nothing of its own. */
+function bareLike(view: ArrayBufferView): ArrayBufferView {
+  const key = `${viewKind(view)} ${Buffer.isBuffer(view)} ${types.isSharedArrayBuffer(viewMemory(view))}`;
+  let bare = bareViews.get(key);
+  if (bare === undefined) {
+    bare = cleanView(view);
+    bareViews.set(key, bare);
+  }
+  return bare;
 }
 
 const ASKED = ['length', 'byteLength', 'byteOffset', 'buffer', 'BYTES_PER_ELEMENT'];
@@ -71,7 +87,7 @@ function clean(object: object, make: () => object): string {
 
 function cleanView(like: ArrayBufferView): ArrayBufferView {
   const bytes = (FEW + 1) * 8;
-  const memory = like.buffer instanceof ArrayBuffer ? new ArrayBuffer(bytes) : new SharedArrayBuffer(bytes);
+  const memory = types.isSharedArrayBuffer(viewMemory(like)) ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
   const view = new Uint8Array(memory);
   if (Buffer.isBuffer(like)) return Buffer.from(view.buffer);
   // The kind is the name of one of the built-in typed arrays; their constructors take a buffer.
