@@ -7,7 +7,7 @@ const LIFE = `
   const s = ckpt.state('s', () => ({ fired: 0 }));
   let fire;
   const fired = new Promise((resolve) => { fire = resolve; });
-  const timer = ckpt.timer('t', 600, () => { s.fired++; fire(); });
+  const timer = ckpt.timer('t', 2_000, () => { s.fired++; fire(); });
   await ckpt.start();
   const began = timer.left;
   if (process.env.WAIT === 'fire') await ckpt.safe(fired);
