@@ -201,6 +201,42 @@ describe('a file that a start from an older image cut, and that was written on s
   });
 });
 
+it('F40: a file that a life from an older image emptied twice comes back for its image between, whatever was tidied meanwhile', async () => {
+  const at = place();
+  const status = at.declare('status', { flags: 'w' });
+  const first = await at.life();
+  const older = first.capture(1);
+  await first.append(status, 'first');
+  const other = await at.life({ source: older });
+  await other.append(status, 'second');
+  const between = other.capture(2);
+  await other.append(status, 'third');
+  await other.context.baselines.clean([older, between], older);
+  const life = await at.life({ source: between });
+  await (await life.start([], [])).done();
+  expect(at.text('status')).toBe('second');
+});
+
+it('a closed file that a start without kept tails put back is opened without being put back once more', async () => {
+  const at = place();
+  const out = at.declare('out');
+  const then = 'x'.repeat(3 * MIB);
+  const first = await at.life();
+  await first.append(out, 'first\n');
+  const older = first.capture(1);
+  const record = await at.record(out);
+  await first.append(out, then);
+  const newer = first.capture(2);
+  await first.append(out, 'lost');
+  const again = await at.life({ source: older, generation: 2, keepTails: false });
+  await (await again.start([record], [out])).done();
+  await again.append(out, `${then}lost`, record);
+  const life = await at.life({ source: newer, keepTails: false });
+  await (await life.start([], [])).done();
+  await life.append(out, ' on');
+  expect(at.text('out') === `first\n${then} on`).toBe(true);
+});
+
 it('a closed file that no life has changed is left alone, also where it was moved away', async () => {
   const at = place();
   const out = at.declare('out');

@@ -16,11 +16,12 @@
 import { isAbsolute } from 'node:path';
 import { CheckpointError } from '../base/errors.js';
 import type { FileStat } from '../base/ports.js';
+import type { ImageRef } from '../image/contract.js';
 import type { Journal } from '../store/contract.js';
 import { BASELINE, inOrder, MADE, type Made } from './baseline-record.js';
 import type { Baseline, FileDeclaration } from './contract.js';
 import { shaping } from './earlier.js';
-import { goesOnFrom, isPartOf, type Moment, type Sources } from './history.js';
+import { goesOnFrom, isPartOf, type Moment, type Sources, withSource } from './history.js';
 
 export type KnownFile = Pick<FileDeclaration, 'name' | 'given' | 'path'>;
 
@@ -50,9 +51,15 @@ export class Baselines {
     this.#sources = sources;
   }
 
-  /** Reads what earlier lives left. @throws CheckpointError ERR_CKPT_STORE_UNSAFE when a record is damaged */
-  static async load(journal: Journal, epoch: number, sources: Sources): Promise<Baselines> {
-    const baselines = new Baselines(journal, epoch, sources);
+  /**
+   * Reads what earlier lives left.
+   * @param sources what earlier lives started from
+   * @param source what this life starts from: it is not sealed yet, and without it all that was ever abandoned would count as
+   * part of the history of its images
+   * @throws CheckpointError ERR_CKPT_STORE_UNSAFE when a record is damaged
+   */
+  static async load(journal: Journal, epoch: number, sources: Sources, source: ImageRef | null): Promise<Baselines> {
+    const baselines = new Baselines(journal, epoch, withSource(sources, epoch, source));
     for (const { record, kind, epoch: ofEpoch } of inOrder(await journal.list())) {
       if (kind === 'made') baselines.#know(record, await journal.read(record, MADE));
       else baselines.#add(record, ofEpoch, await journal.read(record, BASELINE));
@@ -174,9 +181,9 @@ export class Baselines {
    * @param source what this life started from
    */
   async clean(images: readonly Moment[], source: Moment | null): Promise<void> {
-    const histories = [null, source, ...images].map((image) => (entry: Entry) => isPartOf(image, entry, this.#sources));
     // What this life does is part of the history of its images to come.
-    histories.push((entry) => entry.epoch === this.#epoch || isPartOf(source, entry, this.#sources));
+    const toCome: Moment = { epoch: this.#epoch, generation: Number.POSITIVE_INFINITY };
+    const histories = [null, source, ...images, toCome].map((image) => (entry: Entry) => isPartOf(image, entry, this.#sources));
     for (const own of this.#byPath().values()) {
       while (await this.#forgetOne(own, histories)); // one that goes may have been all that another was there for
     }

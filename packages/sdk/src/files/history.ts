@@ -14,6 +14,11 @@ export type Moment = Pick<ImageRef, 'epoch' | 'generation'>;
 /** What each life started from, by its epoch. */
 export type Sources = ReadonlyMap<number, SealSource>;
 
+/** The same with what the life of that epoch, of which the store knows nothing yet, starts from; null: fresh. */
+export function withSource(sources: Sources, epoch: number, source: ImageRef | null): Sources {
+  return new Map(sources).set(epoch, source === null ? { kind: 'fresh' } : { ...source, kind: 'image' });
+}
+
 /**
  * Whether something done at `moment` (when that generation was the newest) is part of the history of `image`; null: of a
  * fresh start, which has none.

@@ -48,6 +48,8 @@ export async function putBack(plans: readonly PlannedFile[], context: StartConte
     },
     done: async () => {
       await hold.done();
+      // A closed file is as it is to be now, and what told so may have gone by that: whoever opens it does not ask again.
+      for (const { path, deferred, change } of plans) if (deferred && change !== undefined) context.baselines.settle(path);
       const older = await unfinished(context);
       for (const recorded of older) await settle(recorded, context);
     },

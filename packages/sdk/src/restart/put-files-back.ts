@@ -57,13 +57,14 @@ export class FilesAtStart {
     const { store, incarnation, selection, fileSystem, roots, keepTails, locate, generation, log } = parts;
     const journal = store.journal(incarnation.epoch);
     const image = selection.kind === 'image' ? selection : undefined;
+    const source = image === undefined ? null : { id: image.entry.id, epoch: image.entry.epoch, generation: image.entry.generation };
     return new FilesAtStart(parts, {
       fileSystem,
       journal,
-      baselines: await Baselines.load(journal, incarnation.epoch, await store.sources()),
+      baselines: await Baselines.load(journal, incarnation.epoch, await store.sources(), source),
       roots,
       epoch: incarnation.epoch,
-      source: image === undefined ? null : { id: image.entry.id, epoch: image.entry.epoch, generation: image.entry.generation },
+      source,
       generation,
       keepTails,
       copied: await isCopied(store, image?.entry.epoch ?? incarnation.epoch - 1),

@@ -57,15 +57,16 @@ function isBelow(path: string, folder: string): boolean {
 
 async function contextOf({ contents, store, fileSystem, cwd, roots }: FilesOfImage): Promise<StartContext> {
   const { id, epoch, generation } = contents.manifest.image;
+  const source = { id, epoch, generation };
   const journal = store.journal();
   const next = ((await store.owner())?.record.epoch ?? epoch) + 1;
   return {
     fileSystem,
     journal,
-    baselines: await Baselines.load(journal, next, await store.sources()),
+    baselines: await Baselines.load(journal, next, await store.sources(), source),
     roots: [cwd],
     epoch: next,
-    source: { id, epoch, generation },
+    source,
     generation: () => generation,
     keepTails: true,
     copied: await store.isCopiedSince(epoch),
