@@ -202,6 +202,12 @@ describe('closing', () => {
     expect(operations.at(-1)?.name).toBe('close');
   });
 
+  it('of a file that could not be opened fails where something was written to it', async () => {
+    const { file } = place.begin({ flags: 'w', opening: turn().then(() => Promise.reject(new Error('refused'))) });
+    file.write('lost');
+    await expect(file.close()).rejects.toThrow('refused');
+  });
+
   it('of a file that is being opened waits until it is', async () => {
     const { file } = place.begin({ flags: 'w', opening: turn() });
     file.write('kept');

@@ -268,7 +268,7 @@ describe('a failure', () => {
     await expect(ready).rejects.toThrow(refused);
     expect(() => file.write('y')).toThrow(refused);
     await expect(file.flush()).rejects.toThrow(refused);
-    await file.close();
+    await expect(file.close()).rejects.toThrow(refused); // as that of a file to which a write failed
   });
 });
 

@@ -227,6 +227,8 @@ export class TrackedFile implements AsyncDisposable {
         const { opened, writer } = state;
         await letGo(this.declaration, { file: opened.file, writer, created: this.#created }, this.#parts.fileSystem);
       }
+      // It could not be opened: what was written meanwhile is lost, which whoever wrote it is told here.
+      if (state.at === 'opening' && state.writer?.isUsed === true) await state.writer.close();
     } finally {
       this.#state = { at: 'closed', why: CLOSED };
       this.#parts.closed(this);

@@ -88,6 +88,11 @@ export class WriteBehind {
     return this.#base + this.#highest;
   }
 
+  /** Whether anything was written. */
+  get isUsed(): boolean {
+    return this.#highest > 0;
+  }
+
   /** Goes on elsewhere in the file. */
   seek(position: number): void {
     if (position === this.position) return;
