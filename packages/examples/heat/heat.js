@@ -17,7 +17,12 @@ const parts = Number(workers);
 const size = 120;
 const steps = Number(process.env.CKPT_HEAT_STEPS ?? 2000);
 mkdirSync(folder, { recursive: true });
-const ckpt = await openCheckpointer({ dir: join(folder, 'ckpt'), every: process.env.CKPT_HEAT_EVERY ?? '1s', app: { name: 'heat' } });
+const ckpt = await openCheckpointer({
+  dir: join(folder, 'ckpt'),
+  every: process.env.CKPT_HEAT_EVERY ?? '1s',
+  app: { name: 'heat' },
+  files: [{ pattern: join(folder, 'plate.bin'), policy: 'ignore' }], // whoever comes to the end writes all of it
+});
 
 const bytes = size * size * Float64Array.BYTES_PER_ELEMENT;
 const shared = how === 'shared' ? [ckpt.shared('even', bytes), ckpt.shared('odd', bytes)] : [];
