@@ -65,6 +65,8 @@ export class Faults {
         return this.end('SIGKILL');
       case 'stop-before':
         process.kill(process.pid, 'SIGSTOP');
+        // The kernel hands the signal to the main thread, and this one runs on until that is scheduled: it waits for it here.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
         return this.tell(operation, await run());
       case 'halt-before':
         return this.halt();
