@@ -50,6 +50,25 @@ const LOGGERS: readonly (readonly [string, string])[] = [
 ];
 const [APPEND = ''] = LOGGERS.map(([, source]) => source);
 
+/** Writes to a log at the steps of WRITES only, and names its images by IMAGES. */
+const QUIET = `
+  const at = (list, step) => (process.env[list] ?? '').split(',').find((one) => one.startsWith(step + ':'))?.split(':')[1];
+  const ckpt = await open({ every: false, files: [{ pattern: 'logs/**', policy: 'append' }] });
+  const state = ckpt.state('state', () => ({ n: 0 }));
+  await ckpt.start().catch((error) => {
+    say('refused', { code: error.code, message: error.message });
+    process.exit(1);
+  });
+  while (state.n < ${STEPS}) {
+    const line = at('WRITES', state.n);
+    if (line !== undefined) fs.appendFileSync('logs/quiet.log', line + '\\n');
+    state.n++;
+    const name = at('IMAGES', state.n);
+    if (name !== undefined) await ckpt.checkpoint(name);
+    if (state.n === Number(process.env.KILLED_AT)) process.kill(process.pid, 'SIGKILL');
+    await ckpt.safepoint();
+  }`;
+
 const MAIN = Array.from({ length: STEPS }, (_, n) => `step ${n}\n`).join('');
 const SECOND_LOG = Array.from({ length: STEPS - SECOND }, (_, n) => `second ${n + SECOND}\n`).join('');
 
@@ -99,6 +118,19 @@ describe('files of libraries', () => {
     expect(tails.map((file) => readFileSync(join(lab.store, 'tails', file), 'utf8').split('\n')[0])).toContain(`second ${SECOND}`);
     const kept = readdirSync(join(lab.store, 'journal')).filter((file) => file.startsWith('census-'));
     expect(kept.sort()).toEqual(['census-1', 'census-3', 'census-5']);
+  });
+
+  it('F40: restarted from images of several branches, one that an image does not record is as it was then, and put back once', async () => {
+    writeFileSync(join(logs, 'quiet.log'), 'before\n');
+    await killed(QUIET, { WRITES: '7:first', IMAGES: '5:a,10:b', KILLED_AT: '12' });
+    await killed(QUIET, { CKPT_RESTART: 'a', IMAGES: '8:c', KILLED_AT: '9' });
+    expect(text('quiet.log')).toBe('before\n');
+    await killed(QUIET, { CKPT_RESTART: 'b', WRITES: '12:second', KILLED_AT: '14' });
+    expect(text('quiet.log')).toBe('before\nfirst\nsecond\n');
+    await killed(QUIET, { CKPT_RESTART: 'c', WRITES: '12:third', KILLED_AT: '14' });
+    expect(text('quiet.log')).toBe('before\nthird\n');
+    await killed(QUIET, { CKPT_RESTART: 'b', KILLED_AT: '11' });
+    expect(text('quiet.log')).toBe('before\nfirst\n');
   });
 
   it('F40 and F41: one that was replaced, cut or changed since is refused, and nothing is changed', async () => {

@@ -12,6 +12,7 @@ import type { StartContext } from './context.js';
 import type { FileDeclaration, FilePlan, TrackedFileRecord } from './contract.js';
 import { fileError } from './failure.js';
 import type { Place } from './inspect.js';
+import { isLibraryRecord } from './library-files.js';
 import { planRecorded } from './plan-recorded.js';
 import { type Facts, NOTHING, type Outcome, type PlannedFile } from './plan-types.js';
 import { planClosed, planUnrecorded } from './plan-unrecorded.js';
@@ -58,6 +59,7 @@ async function planClosedFiles(others: readonly PlannedFile[], context: StartCon
   const plans: PlannedFile[] = [];
   for (const { file, elsewhere } of baselines.changedSince(source)) {
     const { name, given } = file;
+    if (isLibraryRecord(file) && baselines.isOnlyKnownAs(file)) continue; // the census tells what it was: plan-library.ts
     const place: Place = { name, path: locate?.(file) ?? file.path, trust: 'image-only' };
     if ([...others, ...plans].some(({ path }) => path === place.path)) continue;
     const plan = await planned(place, { policy: 'append', given }, (facts) => planClosed(file, place, source, context, facts));
