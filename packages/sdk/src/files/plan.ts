@@ -90,7 +90,7 @@ export function planFile(
 
 /** The one error that says why these files cannot be put back; undefined when they can. */
 export function refusalOf(plans: readonly PlannedFile[]): CheckpointError | undefined {
-  const refused = plans.flatMap(({ error }) => error ?? []);
+  const refused = [...plans.flatMap(({ error }) => error ?? []), ...changedTwice(plans)];
   const [first] = refused;
   if (first === undefined || refused.length === 1) return first;
   const messages = refused.map(({ message, code }) => `\n- ${message} [${code}]`).join('');
@@ -98,6 +98,23 @@ export function refusalOf(plans: readonly PlannedFile[]): CheckpointError | unde
     ...first.context,
     phase: 'plan',
     cause: new AggregateError(refused),
+  });
+}
+
+/** Two paths of one file: what is planned for the one would not hold any more after the other. */
+function changedTwice(plans: readonly PlannedFile[]): CheckpointError[] {
+  const changed = new Map<string, PlannedFile>();
+  return plans.flatMap((plan) => {
+    if (plan.change === undefined || plan.seen === undefined) return [];
+    const key = `${plan.seen.dev}:${plan.seen.ino}`;
+    const other = changed.get(key);
+    changed.set(key, plan);
+    if (other === undefined) return [];
+    return fileError('ERR_CKPT_FILE', attemptOn(plan), {
+      expected: 'a file of its own',
+      found: `that it is the one at ${other.path}, which is put back as '${other.name}'`,
+      remedy: 'declare it once, by one path; nothing was changed',
+    });
   });
 }
 
