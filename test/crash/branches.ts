@@ -1,16 +1,16 @@
 /**
- * Random programs that open, write, close and open files again, killed at random moments and restarted from random images, older
+ * Random programs that open, write, close and open files again, and whose libraries log by themselves, killed at random moments and restarted from random images, older
  * and newer. Some lives stray: they write other bytes, and to other files, and nobody goes on from their images. Whatever was
  * done before, a start that is not refused finds every file that the program had opened by then as it was at that step, byte
  * for byte; and a life that is let to its end leaves the files of an undisturbed run.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { DB_BYTES, filesBefore, type Script, scriptOf } from '../fixtures/branching-script.mjs';
+import { DB_BYTES, filesBefore, LOGS, type Script, STRAY_LOG, scriptOf } from '../fixtures/branching-script.mjs';
 import { nodePath } from '../fixtures/node.js';
 import { type Seeded, seeded } from '../fixtures/seeded.js';
 
@@ -54,7 +54,9 @@ class Run {
     this.script = scriptOf(seed, STEPS);
     this.folder = realpathSync(mkdtempSync(join(tmpdir(), 'ckpt-branches-')));
     this.keepTails = random.whole(4) > 0;
-    this.before = { 'db.bin': 'b'.repeat(DB_BYTES), ...(random.whole(2) === 0 ? { 'log.txt': 'of the user\n' } : {}) };
+    mkdirSync(join(this.folder, 'lib'));
+    const before = ['log.txt', ...LOGS].filter(() => random.whole(2) === 0).map((file) => [file, 'of the user\n'] as const);
+    this.before = { 'db.bin': 'b'.repeat(DB_BYTES), ...Object.fromEntries(before) };
     for (const [file, text] of Object.entries(this.before)) writeFileSync(join(this.folder, file), text);
   }
 
@@ -94,8 +96,9 @@ class Run {
 
 /** Files that differ from what they must be before the step. */
 function differing(run: Run, step: number, found: Readonly<Record<string, string>>): string[] {
-  return [...filesBefore(run.script, step, run.before)].flatMap(([path, text]) => {
-    const own = found[path];
+  const logs = [...LOGS, STRAY_LOG].map((path) => [path, run.before[path] ?? ''] as const);
+  return [...new Map([...logs, ...filesBefore(run.script, step, run.before)])].flatMap(([path, text]) => {
+    const own = found[path] ?? (path.startsWith('lib/') ? '' : undefined); // a log that is not there yet may be there empty
     if (own === text) return [];
     if (own === undefined) return `${path}: missing`;
     const at = [...own].findIndex((character, index) => character !== text[index]);
@@ -105,7 +108,7 @@ function differing(run: Run, step: number, found: Readonly<Record<string, string
 
 function finalFiles(run: Run): Record<string, string> {
   const files: Record<string, string> = {};
-  for (const path of filesBefore(run.script, STEPS, run.before).keys()) {
+  for (const path of [...filesBefore(run.script, STEPS, run.before).keys(), ...LOGS, STRAY_LOG]) {
     try {
       files[path] = readFileSync(join(run.folder, path), 'latin1');
     } catch {

@@ -2,7 +2,7 @@
  * Files that libraries open by themselves, under rules of the option `files`: killed before the first image and behind the
  * last one, what they hold in the end is what an undisturbed run leaves.
  */
-import { mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, type TestContext } from 'vitest';
 import { Laboratory } from '../fixtures/sdk-program.js';
@@ -49,6 +49,25 @@ const LOGGERS: readonly (readonly [string, string])[] = [
   ],
 ];
 const [APPEND = ''] = LOGGERS.map(([, source]) => source);
+
+/** Writes to a log at the steps of WRITES only, and names its images by IMAGES. */
+const QUIET = `
+  const at = (list, step) => (process.env[list] ?? '').split(',').find((one) => one.startsWith(step + ':'))?.split(':')[1];
+  const ckpt = await open({ every: false, files: [{ pattern: 'logs/**', policy: 'append' }] });
+  const state = ckpt.state('state', () => ({ n: 0 }));
+  await ckpt.start().catch((error) => {
+    say('refused', { code: error.code, message: error.message });
+    process.exit(1);
+  });
+  while (state.n < ${STEPS}) {
+    const line = at('WRITES', state.n);
+    if (line !== undefined) fs.appendFileSync('logs/quiet.log', line + '\\n');
+    state.n++;
+    const name = at('IMAGES', state.n);
+    if (name !== undefined) await ckpt.checkpoint(name);
+    if (state.n === Number(process.env.KILLED_AT)) process.kill(process.pid, 'SIGKILL');
+    await ckpt.safepoint();
+  }`;
 
 const MAIN = Array.from({ length: STEPS }, (_, n) => `step ${n}\n`).join('');
 const SECOND_LOG = Array.from({ length: STEPS - SECOND }, (_, n) => `second ${n + SECOND}\n`).join('');
@@ -99,6 +118,53 @@ describe('files of libraries', () => {
     expect(tails.map((file) => readFileSync(join(lab.store, 'tails', file), 'utf8').split('\n')[0])).toContain(`second ${SECOND}`);
     const kept = readdirSync(join(lab.store, 'journal')).filter((file) => file.startsWith('census-'));
     expect(kept.sort()).toEqual(['census-1', 'census-3', 'census-5']);
+  });
+
+  it('F40: restarted from images of several branches, one that an image does not record is as it was then, and put back once', async () => {
+    writeFileSync(join(logs, 'quiet.log'), 'before\n');
+    await killed(QUIET, { WRITES: '7:first', IMAGES: '5:a,10:b', KILLED_AT: '12' });
+    await killed(QUIET, { CKPT_RESTART: 'a', IMAGES: '8:c', KILLED_AT: '9' });
+    expect(text('quiet.log')).toBe('before\n');
+    await killed(QUIET, { CKPT_RESTART: 'b', WRITES: '12:second', KILLED_AT: '14' });
+    expect(text('quiet.log')).toBe('before\nfirst\nsecond\n');
+    await killed(QUIET, { CKPT_RESTART: 'c', WRITES: '12:third', KILLED_AT: '14' });
+    expect(text('quiet.log')).toBe('before\nthird\n');
+    await killed(QUIET, { CKPT_RESTART: 'b', KILLED_AT: '11' });
+    expect(text('quiet.log')).toBe('before\nfirst\n');
+  });
+
+  it('one that the program has declared by another path is recorded and put back once, open and closed', async () => {
+    const source = `
+      if (!fs.existsSync('way')) fs.symlinkSync('logs', 'way');
+      const ckpt = await open({ every: false, files: [{ pattern: 'logs/**', policy: 'append' }] });
+      const state = ckpt.state('state', () => ({ n: 0 }));
+      const own = ckpt.file('own', 'way/own.log');
+      await ckpt.start().catch((error) => {
+        say('refused', { code: error.code, message: error.message });
+        process.exit(1);
+      });
+      while (state.n < 6) {
+        own.write('line ' + state.n + '\\n');
+        state.n++;
+        if (state.n === 2 || state.n === Number(process.env.IMAGE_AT)) await ckpt.checkpoint();
+        await own.flush();
+        if (state.n === Number(process.env.KILLED_AT)) process.kill(process.pid, 'SIGKILL');
+      }
+      await ckpt.finish();`;
+    await killed(source, { KILLED_AT: '1' });
+    await killed(source, { KILLED_AT: '3' });
+    await killed(source, { KILLED_AT: '5', IMAGE_AT: '4' });
+    await lab.run(source);
+    expect(text('own.log')).toBe('line 0\nline 1\nline 2\nline 3\nline 4\nline 5\n');
+  });
+
+  it('are found through a folder that is a link, when the pattern names it', async () => {
+    const source = program(APPEND).replace("pattern: 'logs/**'", "pattern: 'way/**'").replaceAll("'logs/", "'way/");
+    symlinkSync('logs', join(lab.folder, 'way'));
+    await killed(source, { KILLED_AT: '5' });
+    await killed(source, { IMAGE_AT: '10', KILLED_AT: '22' });
+    await lab.run(source);
+    expect([text('main.log'), text('second.log')]).toEqual([MAIN, SECOND_LOG]);
   });
 
   it('F40 and F41: one that was replaced, cut or changed since is refused, and nothing is changed', async () => {

@@ -190,6 +190,19 @@ describe('a path that only the image names', () => {
   });
 });
 
+it('F43: a file that the image names by another path than the program is refused, and as it was', async () => {
+  const at = place();
+  at.write('out', '0123456789');
+  symlinkSync(at.folder, at.path('link'));
+  const record = await recordOf(at, at.path('out'), at.path('out'));
+  const declared = at.declare('own', { flags: 'a' });
+  const own = { ...record, name: 'own', path: at.path('link/out'), given: declared.given };
+  const life = await at.life({ source: SOURCE });
+  const error = await thrown(life.start([record, own], [{ ...declared, path: own.path }]));
+  expect(error).toMatchObject({ code: 'ERR_CKPT_FILE' });
+  expect([at.text('out'), at.journal()]).toEqual(['0123456789', []]);
+});
+
 describe('a path that the program registered', () => {
   it('may lead through a folder that is a link, and outside the roots', async () => {
     const at = place();

@@ -5,10 +5,12 @@
  * Invariants
  * 1. Only folders that a pattern with policy `append` can lead to are read, through no symbolic link, and never the store.
  * 2. Bounded: of too many entries nothing is told, instead of a part.
+ * 3. The program may name a folder through a link: its paths and patterns are resolved once, because what the kernel and the
+ *    folders tell are real paths.
  */
 // biome-ignore lint/style/noRestrictedImports: the program stands meanwhile, and ports have no synchronous look
 import { type Dirent, lstatSync, readdirSync, realpathSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, dirname, join, posix, resolve } from 'node:path';
 import { type FileRule, folderOf, type PolicyOf } from './rules.js';
 
 /** Entries of folders that are read at the most. */
@@ -46,6 +48,32 @@ export function findMatching({ rules, policyOf, workingDirectory, store, most = 
     else if (policyOf(path) === 'append' && lstatSync(path, { throwIfNoEntry: false })?.isFile() === true) found.add(path);
   }
   return left < 0 ? undefined : found;
+}
+
+/** The rules with the folders that they name as they are really called (invariant 3). */
+export function realRules(rules: readonly FileRule[], workingDirectory: string): FileRule[] {
+  return rules.map(({ pattern, policy }) => {
+    const { folder, depth } = folderOf(pattern);
+    const named = resolve(workingDirectory, folder);
+    const real = depth > 0 ? realPlace(named) : realFile(named);
+    if (real === named) return { pattern, policy };
+    const rest = depth > 0 ? `/${posix.normalize(pattern).slice(folder === '.' ? 0 : folder.length + 1)}` : '';
+    return { pattern: asPattern(real) + rest, policy };
+  });
+}
+
+/** Where a file really lies, there or not; the file itself may not be a link. */
+export function realFile(path: string): string {
+  return join(realPlace(dirname(path)), basename(path));
+}
+
+/** As far as it is there. */
+function realPlace(path: string): string {
+  return realPath(path) ?? (dirname(path) === path ? path : join(realPlace(dirname(path)), basename(path)));
+}
+
+function asPattern(path: string): string {
+  return path.replaceAll(/[\\*?[\]{}]/gu, '\\$&');
 }
 
 /** A folder that is not there, or not to be read, holds nothing that the program could write. */

@@ -12,6 +12,7 @@ import type { StartContext } from './context.js';
 import type { FileDeclaration, FilePlan, TrackedFileRecord } from './contract.js';
 import { fileError } from './failure.js';
 import type { Place } from './inspect.js';
+import { isLibraryRecord } from './library-files.js';
 import { planRecorded } from './plan-recorded.js';
 import { type Facts, NOTHING, type Outcome, type PlannedFile } from './plan-types.js';
 import { planClosed, planUnrecorded } from './plan-unrecorded.js';
@@ -58,6 +59,7 @@ async function planClosedFiles(others: readonly PlannedFile[], context: StartCon
   const plans: PlannedFile[] = [];
   for (const { file, elsewhere } of baselines.changedSince(source)) {
     const { name, given } = file;
+    if (isLibraryRecord(file) && baselines.isOnlyKnownAs(file)) continue; // the census tells what it was: plan-library.ts
     const place: Place = { name, path: locate?.(file) ?? file.path, trust: 'image-only' };
     if ([...others, ...plans].some(({ path }) => path === place.path)) continue;
     const plan = await planned(place, { policy: 'append', given }, (facts) => planClosed(file, place, source, context, facts));
@@ -88,7 +90,7 @@ export function planFile(
 
 /** The one error that says why these files cannot be put back; undefined when they can. */
 export function refusalOf(plans: readonly PlannedFile[]): CheckpointError | undefined {
-  const refused = plans.flatMap(({ error }) => error ?? []);
+  const refused = [...plans.flatMap(({ error }) => error ?? []), ...changedTwice(plans)];
   const [first] = refused;
   if (first === undefined || refused.length === 1) return first;
   const messages = refused.map(({ message, code }) => `\n- ${message} [${code}]`).join('');
@@ -96,6 +98,23 @@ export function refusalOf(plans: readonly PlannedFile[]): CheckpointError | unde
     ...first.context,
     phase: 'plan',
     cause: new AggregateError(refused),
+  });
+}
+
+/** Two paths of one file: what is planned for the one would not hold any more after the other. */
+function changedTwice(plans: readonly PlannedFile[]): CheckpointError[] {
+  const changed = new Map<string, PlannedFile>();
+  return plans.flatMap((plan) => {
+    if (plan.change === undefined || plan.seen === undefined) return [];
+    const key = `${plan.seen.dev}:${plan.seen.ino}`;
+    const other = changed.get(key);
+    changed.set(key, plan);
+    if (other === undefined) return [];
+    return fileError('ERR_CKPT_FILE', attemptOn(plan), {
+      expected: 'a file of its own',
+      found: `that it is the one at ${other.path}, which is put back as '${other.name}'`,
+      remedy: 'declare it once, by one path; nothing was changed',
+    });
   });
 }
 

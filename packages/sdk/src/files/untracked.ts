@@ -19,6 +19,7 @@ import type { FileDeclaration, TrackedFileRecord } from './contract.js';
 import { listDescriptors, realFolder } from './descriptors.js';
 import { isLibraryRecord, LibraryFiles } from './library-files.js';
 import type { Root } from './mapped-paths.js';
+import { realFile, realRules } from './matching-files.js';
 import { recordedOpeners } from './openers.js';
 import { planLibrary } from './plan-library.js';
 import type { PlannedFile } from './plan-types.js';
@@ -55,14 +56,16 @@ export class UntrackedFiles {
   readonly #library: LibraryFiles;
   readonly #workingDirectory = process.cwd();
   readonly #carried = new Map<string, TrackedFileRecord>();
+  readonly #real = new Map<string, string>();
   #warned = false;
 
   /** @throws CheckpointError ERR_CKPT_FILE (invariant 3) */
   constructor(parts: UntrackedParts) {
     assertPossible(parts);
-    this.#parts = parts;
-    const { member, rules, records, locate, store } = parts;
     const workingDirectory = this.#workingDirectory;
+    const rules = realRules(parts.rules, workingDirectory);
+    this.#parts = { ...parts, rules };
+    const { member, records, locate, store } = parts;
     const searched = { rules, policyOf: compileRules(rules, workingDirectory), workingDirectory, store: realFolder(store) };
     this.#library = new LibraryFiles(member, searched, records.filter(isLibraryRecord).map(locate));
   }
@@ -113,13 +116,24 @@ export class UntrackedFiles {
   /** Paths that are put back, if at all, by their records or declarations. */
   #known(declared: readonly FileDeclaration[]): ReadonlySet<string> {
     const { records, locate } = this.#parts;
-    return new Set([...records.map(locate), ...declared.map(({ path }) => path)]);
+    return this.#bothWays([...records.map(locate), ...declared.map(({ path }) => path)]);
+  }
+
+  /** The paths as they were given, and where they really lie: looked up once. */
+  #bothWays(paths: readonly string[]): ReadonlySet<string> {
+    return new Set(
+      paths.flatMap((path) => {
+        const real = this.#real.get(path) ?? realFile(path);
+        this.#real.set(path, real);
+        return [path, real];
+      }),
+    );
   }
 
   /** Adds to what a capture took of the declared files. Synchronous, in the pause. */
   capture(tracked: CapturedFiles): CapturedFiles {
     const { member, rules, stdio, openFiles } = this.#parts;
-    const declared = this.#parts.declared().map(({ path }) => path);
+    const declared = [...this.#bothWays(this.#parts.declared().map(({ path }) => path))];
     const streams = stdio === 'track' ? captureStdio(member) : [];
     if (stdio === 'track') this.#warnOnce();
     const taken = new Set([...declared, ...streams.map(({ declaration }) => declaration.path)]);
