@@ -31,14 +31,27 @@ function kindOf(value: unknown): Kind {
 /** @returns how many were read: all before the first with other elements, or other kinds of values, than the example */
 type ReadMany = (objects: readonly object[], from: number, rows: number, section: GraphSection, columns: readonly Column[]) => number;
 
+type RowBuffer = Float64Array | Uint8Array | string[];
+
+/** What values are read into, by kind and place of the key: one set for all shapes, as they are read one after the other. */
+const buffers: Readonly<Record<Kind, RowBuffer[]>> = { number: [], string: [], boolean: [], other: [] };
+
+function bufferFor(kind: Kind, index: number): RowBuffer {
+  const known = buffers[kind][index];
+  if (known !== undefined) return known;
+  const made = kind === 'number' ? new Float64Array(ROWS) : kind === 'boolean' ? new Uint8Array(ROWS) : [];
+  buffers[kind][index] = made;
+  return made;
+}
+
 export class ManyReader {
   readonly #kinds: readonly Kind[];
-  readonly #buffers: readonly (Float64Array | Uint8Array | string[])[];
+  readonly #buffers: readonly RowBuffer[];
   readonly #read: ReadMany;
 
   constructor(keys: readonly string[], kinds: readonly Kind[], byLoop: boolean) {
     this.#kinds = kinds;
-    this.#buffers = kinds.map((kind) => (kind === 'number' ? new Float64Array(ROWS) : kind === 'boolean' ? new Uint8Array(ROWS) : []));
+    this.#buffers = kinds.map(bufferFor);
     this.#read = madeForMany(keys, kinds, byLoop, this.#buffers);
   }
 
@@ -50,7 +63,11 @@ export class ManyReader {
       const column = columns[index];
       if (buffer instanceof Float64Array) column?.addNumbers(buffer, read, end - from - read);
       else if (buffer instanceof Uint8Array) column?.addKinds(buffer, read);
-      else if (this.#kinds[index] === 'string') column?.addTexts(buffer, read);
+      else if (this.#kinds[index] === 'string') {
+        column?.addTexts(buffer, read);
+        // The buffers stay, the program's texts need not.
+        if (read < ROWS) buffer.length = 0;
+      }
     }
     return read;
   }
