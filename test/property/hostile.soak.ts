@@ -19,7 +19,7 @@ it.each(Array.from({ length: PARTS }, (_, part) => part))(
   `F33, F35: part %i of ${PARTS} of ${MUTATIONS} whole images with a mutated section from seed ${SEED} on: the same`,
   async (part) => {
     const each = Math.ceil(MUTATIONS / PARTS);
-    const { outcomes, worst, touched, faults } = await decodeHostile('images', each, SEED + part * each);
+    const { outcomes, worst, touched, faults } = await decodeHostile('images', each, SEED + part * each, { part, parts: PARTS });
     console.log(JSON.stringify({ outcomes, worst }));
     expect(faults).toEqual([]);
     expect(touched).toBe(false);

@@ -12,12 +12,23 @@ export interface HostileResult {
   readonly faults: readonly string[];
 }
 
-export async function decodeHostile(what: 'sections' | 'images', mutations: number, seed: number): Promise<HostileResult> {
+/** Which of the densest sections are decoded: those of one part of so many. */
+export interface DensePart {
+  readonly part: number;
+  readonly parts: number;
+}
+
+export async function decodeHostile(
+  what: 'sections' | 'images',
+  mutations: number,
+  seed: number,
+  { part, parts }: DensePart = { part: 0, parts: 1 },
+): Promise<HostileResult> {
   // Below the repository, so that packages are found.
   const folder = mkdtempSync(join(import.meta.dirname, '../../node_modules/.hostile-'));
   try {
     await buildEntries(folder, { hostile: '../../../test/fixtures/hostile-child' });
-    const args = ['--expose-gc', join(folder, 'hostile.mjs'), what, String(mutations), String(seed)];
+    const args = ['--expose-gc', join(folder, 'hostile.mjs'), what, ...[mutations, seed, part, parts].map(String)];
     const child = spawnSync(nodePath, args, { encoding: 'utf8' });
     if (child.status !== 0) throw new Error(`the decoder died (${child.status ?? child.signal}): ${child.stderr.slice(0, 2000)}`);
     return JSON.parse(child.stdout) as HostileResult; // what the child prints

@@ -58,6 +58,45 @@ export class Column {
     this.#add(kind);
   }
 
+  /** The first `count` of the values; about so many more will follow. */
+  addNumbers(values: Float64Array, count: number, more: number): void {
+    this.#addMany(CELL.number, count);
+    this.#numbers ??= new Floats();
+    this.#numbers.addAll(values, count, more);
+  }
+
+  /** The first `count` of the values. */
+  addTexts(values: readonly string[], count: number): void {
+    this.#addMany(CELL.text, count);
+    this.#texts ??= [];
+    for (let i = 0; i < count; i++) this.#texts.push(values[i] ?? '');
+  }
+
+  /** All of the texts; the list may be kept, and must not change. */
+  addAllTexts(texts: string[]): void {
+    if (this.#texts !== undefined) {
+      this.addTexts(texts, texts.length);
+      return;
+    }
+    this.#addMany(CELL.text, texts.length);
+    if (texts.length > 0) this.#texts = texts;
+  }
+
+  /** Objects of following numbers. */
+  addRefs(first: number, count: number): void {
+    this.#addMany(CELL.ref, count);
+    this.#refs ??= new Counts();
+    this.#refs.addFrom(first, count);
+  }
+
+  /** The first `count` of the kinds, all of them without payload. */
+  addKinds(kinds: Uint8Array, count: number): void {
+    let next = 0;
+    while (next < count && this.#kinds === undefined) this.#add(kinds[next++] ?? 0);
+    this.#kinds?.addAll(kinds.subarray(next), count - next);
+    this.length += count - next;
+  }
+
   wire(): ColumnWire {
     const kinds = this.#kinds?.wire() ?? (this.#kind < CELL.number ? this.#stated() : this.#kind);
     const texts = this.#texts === undefined ? null : textsWire(this.#texts);
@@ -68,6 +107,13 @@ export class Column {
     if (kind !== this.#kind) this.#mix(kind);
     this.#kinds?.add(kind);
     this.length++;
+  }
+
+  #addMany(kind: number, count: number): void {
+    if (count === 0) return;
+    if (kind !== this.#kind) this.#mix(kind);
+    this.#kinds?.fill(kind, count);
+    this.length += count;
   }
 
   #mix(kind: number): void {

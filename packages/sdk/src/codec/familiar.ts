@@ -6,8 +6,9 @@
  * 1. An example was looked at in full since code of the program (an `encode` function) last ran, and is open with nothing but
  *    regular properties: a plain object, or an instance of a class without `encode`.
  * 2. Hidden classes say nothing of elements: an object is read only when it has no more keys than the example.
- * 3. A hidden class is compared where the object is read, and never remembered of an object: V8 moves objects to others by
- *    itself (another kind of elements, a wider kind of number), so nothing about identity rests on it.
+ * 3. A hidden class is never remembered of an object: V8 moves objects to others by itself (another kind of elements, a wider
+ *    kind of number), so nothing about identity rests on it. It is compared where the object is read; or, for records of a run
+ *    (record-runs.ts), before, and what the comparison says of their properties holds until code of the program runs.
  */
 import { types } from 'node:util';
 import type { ClassDefinition } from './classes.js';
@@ -53,6 +54,23 @@ class Familiar {
     section.place(group);
     return true;
   }
+
+  /** Objects of the queue that are known to be like the example. @returns the first that was not told */
+  scanMany(section: GraphSection, from: number, end: number): number {
+    const { queue } = section;
+    this.#group = section.shaped(this.#wire, this.#of ?? false, INTEGRITY.open, this.#keys);
+    this.#section = section;
+    const group = this.#group;
+    const first = queue[from];
+    const code = first === undefined ? undefined : this.#code.manyFor(first);
+    if (group === undefined || code === undefined) return from;
+    let next = from;
+    for (let told = 1; told > 0 && next < end; next += told) {
+      told = code.read(queue, next, end, section, group.columns);
+      section.placeMany(group, told);
+    }
+    return next;
+  }
 }
 
 function hasJustThese(object: object, keys: readonly string[]): boolean {
@@ -75,7 +93,7 @@ export class Familiars {
 
   /** @returns false when the object must be looked at in full, and nothing was told */
   scan(section: GraphSection, object: object): boolean {
-    if (Array.isArray(object)) return this.arrays.scan(section, object);
+    if (isArray(object)) return this.arrays.scan(section, object);
     const familiar = this.#find(object);
     return familiar !== undefined && familiar.epoch === this.#epoch && familiar.scan(section, object);
   }
@@ -90,6 +108,23 @@ export class Familiars {
     } else if (this.#all.length < MOST && this.#isExample(object, keys)) {
       this.#all.push(new Familiar(object, this.#epoch, of, keys.slice()));
     }
+  }
+
+  /** Whether an example like it is up to date. */
+  knows(object: object): boolean {
+    return this.#find(object)?.epoch === this.#epoch;
+  }
+
+  /** Changes when objects may have. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Objects of the queue that were found to be like each other in this epoch. @returns the first that was not told */
+  scanMany(section: GraphSection, from: number, end: number): number {
+    const first = section.queue[from];
+    const familiar = first === undefined ? undefined : this.#find(first);
+    return familiar?.epoch === this.#epoch ? familiar.scanMany(section, from, end) : from;
   }
 
   /** Code of the program has run, and may have changed any object. */
@@ -113,6 +148,15 @@ export class Familiars {
   #isExample(object: object, keys: readonly string[]): boolean {
     if (keys.length === 0 || keys.length > MAX_SHAPE_KEYS || keys.some(isIndex)) return false;
     return this.#hidden.isFast(object) && !holdsMore(object) && !hasProxyAbove(object);
+  }
+}
+
+/** A Proxy that was revoked cannot be asked: it is no array here, and refused where objects are looked at in full. */
+function isArray(object: object): object is unknown[] {
+  try {
+    return Array.isArray(object);
+  } catch {
+    return false;
   }
 }
 

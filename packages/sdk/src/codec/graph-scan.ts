@@ -18,10 +18,11 @@ import type { GraphMemory } from './graph-memory.js';
 import { integrityOf, isIndex, regularValues, tellExtras, tellProperty } from './graph-properties.js';
 import type { GraphSection } from './graph-section.js';
 import { cells, scanError, scanSingle } from './graph-singles.js';
+import { LEAST_RUN } from './met-runs.js';
 import { isBareView } from './own-properties.js';
 import { keyStep, mapStep, setStep } from './paths.js';
 import { ARGUMENTS, describeObject, PROXY, WRONG_PROTOTYPE } from './refusal.js';
-import { holdsMore } from './slots.js';
+import { holdsMore, sizeOf } from './slots.js';
 import { Unsupported } from './unsupported.js';
 
 /** Stands in the queue for an object of an earlier section. */
@@ -47,6 +48,8 @@ export interface Walked {
   /** What `encode` made of an instance. */
   readonly encoded: Map<object, unknown>;
   readonly familiars: Familiars | undefined;
+  /** Code of the program is about to run. */
+  readonly settle: () => void;
 }
 
 export class Scanner {
@@ -54,9 +57,11 @@ export class Scanner {
   readonly #memory: GraphMemory;
   readonly #encoded: Map<object, unknown>;
   readonly #familiars: Familiars | undefined;
+  readonly #settle: () => void;
   readonly #values: unknown[] = [];
 
-  constructor({ classes, memory, encoded, familiars }: Walked) {
+  constructor({ classes, memory, encoded, familiars, settle }: Walked) {
+    this.#settle = settle;
     this.#classes = classes;
     this.#memory = memory;
     this.#encoded = encoded;
@@ -140,6 +145,7 @@ export class Scanner {
   }
 
   #encode(section: GraphSection, object: object, definition: ClassDefinition, integrity: Integrity): void {
+    this.#settle();
     const data = definition.encode?.(object);
     this.#familiars?.changed();
     this.#encoded.set(object, data);
@@ -219,6 +225,7 @@ function scanMap(section: GraphSection, map: Map<unknown, unknown>, of: ClassDef
     `map ${of?.name ?? ''} ${integrity}`,
     (index) => new EntriesGroup(index, GROUP.map, classWire(of), integrity),
   );
+  if (scanRecords(section, group, map)) return;
   const { drops } = section;
   let size = 0;
   let entry = -1;
@@ -231,6 +238,26 @@ function scanMap(section: GraphSection, map: Map<unknown, unknown>, of: ClassDef
   });
   group.size(size);
   section.place(group);
+}
+
+/** A Map of primitives to records that are met at once. @returns false when nothing was told */
+function scanRecords(section: GraphSection, group: EntriesGroup, map: Map<unknown, unknown>): boolean {
+  if (sizeOf(map) < LEAST_RUN) return false;
+  const keys: unknown[] = new Array(sizeOf(map));
+  const values: unknown[] = new Array(sizeOf(map));
+  let row = 0;
+  Map.prototype.forEach.call(map, (value: unknown, key: unknown) => {
+    keys[row] = key;
+    values[row++] = value;
+  });
+  const texts = keys.every((key) => typeof key === 'string');
+  if (!texts && keys.some((key) => typeof key === 'object' && key !== null)) return false;
+  if (!section.refs(group.values, values)) return false;
+  if (texts) group.keys.addAllTexts(keys);
+  else for (const key of keys) section.cell(group.keys, key);
+  group.size(keys.length);
+  section.place(group);
+  return true;
 }
 
 function scanSet(section: GraphSection, set: Set<unknown>, of: ClassDefinition | undefined, integrity: Integrity): void {

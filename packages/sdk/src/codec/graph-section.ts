@@ -11,10 +11,18 @@ import type { SectionDrops } from './drops.js';
 import { CELL, type Integrity } from './graph-format.js';
 import { type ClassWire, type Group, ObjectGroup } from './graph-groups.js';
 import { Counts } from './growing.js';
+import type { QueuedRun } from './met-runs.js';
 import { describePrimitive } from './refusal.js';
 import { Shapes } from './shapes.js';
 import { symbolText } from './symbol-text.js';
 import { Unsupported } from './unsupported.js';
+
+/** How the walk gives numbers to what a section refers to. */
+export interface Numbering {
+  readonly refOf: (object: object, section: GraphSection) => number;
+  /** The number of the first, when they are a run of new objects: those of the others follow. */
+  readonly runOf: (records: readonly unknown[], section: GraphSection) => number | undefined;
+}
 
 export class GraphSection {
   readonly name: string;
@@ -30,7 +38,10 @@ export class GraphSection {
   readonly drops: SectionDrops | undefined;
   /** Holes at the end of arrays that are not told: see ArrayGroup. */
   untoldHoles = 0;
-  readonly #refOf: (object: object, section: GraphSection) => number;
+  /** Those of the queue that are not scanned yet, in its order. */
+  readonly runs: QueuedRun[] = [];
+  readonly #refOf: Numbering['refOf'];
+  readonly #runOf: Numbering['runOf'];
   readonly #order = new Counts();
   readonly #groups: Group[] = [];
   readonly #byKey = new Map<string, Group>();
@@ -41,11 +52,12 @@ export class GraphSection {
   readonly #extraAttributes = new Counts();
   readonly #encoded: number[] = [];
 
-  constructor(name: string, position: number, refOf: (object: object, section: GraphSection) => number, drops?: SectionDrops) {
+  constructor(name: string, position: number, { refOf, runOf }: Numbering, drops?: SectionDrops) {
     this.name = name;
     this.position = position;
     this.drops = drops;
     this.#refOf = refOf;
+    this.#runOf = runOf;
   }
 
   /** The number by which this section refers to the object, which is scanned later unless it was. */
@@ -61,6 +73,18 @@ export class GraphSection {
   /** The object that is scanned now belongs to that group. */
   place(group: Group): void {
     this.#order.add(group.index);
+  }
+
+  placeMany(group: Group, objects: number): void {
+    this.#order.fill(group.index, objects);
+  }
+
+  /** Refers to all of these, when they are records that can be met at once. @returns false when nothing was told */
+  refs(column: Column, records: readonly unknown[]): boolean {
+    const first = this.#runOf(records, this);
+    if (first === undefined) return false;
+    column.addRefs(first, records.length);
+    return true;
   }
 
   cell(column: Column, value: unknown): void {

@@ -19,9 +19,11 @@ import { MAX_OBJECTS } from './graph-format.js';
 import { GraphMemory } from './graph-memory.js';
 import { findPath, findPaths, neighbours } from './graph-path.js';
 import { ImportMark, Scanner } from './graph-scan.js';
-import { GraphSection } from './graph-section.js';
+import { GraphSection, type Numbering } from './graph-section.js';
 import type { HiddenClasses } from './hidden-class.js';
 import { Met } from './met.js';
+import { LEAST_RUN, type QueuedRun, Run } from './met-runs.js';
+import { RecordRuns } from './record-runs.js';
 import { property, type Reason, refuse, refuseClasses } from './refusal.js';
 import { resolveOrder } from './resolve-order.js';
 import { Unsupported } from './unsupported.js';
@@ -43,6 +45,8 @@ export class GraphWalk {
   readonly sections: GraphSection[] = [];
   readonly #roots: ReadonlyMap<string, unknown>;
   readonly #scanner: Scanner;
+  readonly #familiars: Familiars | undefined;
+  readonly #runs: RecordRuns | undefined;
   /** Numbers over all sections: those of a section begin at its base. */
   readonly #met = new Met();
   readonly #bases: number[] = [];
@@ -53,12 +57,19 @@ export class GraphWalk {
   /** By prototype, the first instance of each class that is not registered. */
   readonly #missing = new Map<unknown, { readonly object: object; readonly reason: Reason; readonly section: string }>();
 
+  readonly #numbering: Numbering = {
+    refOf: (object, section) => this.#number(object, section),
+    runOf: (records, section) => this.#run(records, section),
+  };
+
   constructor(roots: ReadonlyMap<string, unknown>, { classes, drops, foreign, hidden }: WalkParts) {
     this.#roots = roots;
     this.#drops = drops;
     const familiars = hidden === null ? undefined : new Familiars(hidden);
+    this.#runs = hidden === null || familiars === undefined ? undefined : new RecordRuns(hidden, familiars, classes);
+    this.#familiars = familiars;
     this.memory = new GraphMemory((memory) => this.#met.has(memory), foreign);
-    this.#scanner = new Scanner({ classes, memory: this.memory, encoded: this.#encoded, familiars });
+    this.#scanner = new Scanner({ classes, memory: this.memory, encoded: this.#encoded, familiars, settle: () => this.#met.settle() });
   }
 
   /** Walks one provider's value. @throws CheckpointError ERR_CKPT_UNSUPPORTED_VALUE */
@@ -66,7 +77,7 @@ export class GraphWalk {
     const before = this.sections.at(-1);
     this.#bases.push((this.#bases.at(-1) ?? 0) + (before?.queue.length ?? 0));
     this.#foreign = new Map();
-    const section = new GraphSection(name, this.sections.length, (object, from) => this.#number(object, from), this.#drops.of(name));
+    const section = new GraphSection(name, this.sections.length, this.#numbering, this.#drops.of(name));
     this.sections.push(section);
     try {
       section.cell(section.root, value);
@@ -93,9 +104,13 @@ export class GraphWalk {
     const { queue } = section;
     let next = first;
     try {
-      for (; next < queue.length; next++) {
+      while (next < queue.length) {
         const object = queue[next];
-        if (object !== undefined) this.#scanner.scan(section, object);
+        if (section.runs[0]?.first === next) next = this.#scanRun(section, section.runs.shift());
+        else if (object !== undefined) {
+          this.#scanner.scan(section, object);
+          next++;
+        }
       }
     } catch (error) {
       const object = queue[next];
@@ -104,6 +119,11 @@ export class GraphWalk {
       next++;
     }
     return next;
+  }
+
+  #scanRun(section: GraphSection, run: QueuedRun | undefined): number {
+    if (run === undefined || this.#runs === undefined) return 0; // unreachable: see #run
+    return this.#runs.scan(section, run, (within, object) => this.#scanner.scan(within, object));
   }
 
   /** Nothing comes of this walk but a refusal, or what the next one leaves out. */
@@ -159,6 +179,23 @@ export class GraphWalk {
       section.queue.push(object);
     }
     return known >= base ? known - base : this.#elsewhere(object, known, section);
+  }
+
+  /** Numbers for records that are met at once. @returns the first; undefined when they must be met one by one */
+  #run(records: readonly unknown[], section: GraphSection): number | undefined {
+    const base = this.#bases.at(-1) ?? 0;
+    const first = section.queue.length;
+    if (records.length < LEAST_RUN || base + first + records.length > MAX_OBJECTS || section.drops !== undefined) return undefined;
+    const ordered = this.#runs?.ordered(records);
+    if (ordered === undefined) return undefined;
+    const objects = records as readonly object[]; // as `ordered` has found
+    for (const object of objects) if (this.#met.has(object)) return undefined;
+    const { queue } = section;
+    queue.length += objects.length;
+    for (let i = 0; i < objects.length; i++) queue[first + i] = objects[i] ?? this;
+    this.#met.addRun(new Run(objects, ordered.key, ordered.order, base + first));
+    section.runs.push({ first, count: objects.length, epoch: this.#familiars?.epoch ?? 0 });
+    return first;
   }
 
   #elsewhere(object: object, known: number, section: GraphSection): number {

@@ -21,6 +21,13 @@ export class Floats {
     this.#values[this.length++] = value;
   }
 
+  /** Adds the first `count` of the values; about so many more will follow. */
+  addAll(values: Float64Array, count: number, more: number): void {
+    if (this.length + count > this.#values.length) this.#grow(this.length + count + more);
+    this.#values.set(values.subarray(0, count), this.length);
+    this.length += count;
+  }
+
   wire(): NumbersWire {
     const values = this.#values.subarray(0, this.length);
     let low = 0;
@@ -35,8 +42,8 @@ export class Floats {
     return [NUMBERS.int32, bytesOf(Int32Array.from(values))];
   }
 
-  #grow(): void {
-    const grown = new Float64Array(this.#values.length * 2);
+  #grow(least = 0): void {
+    const grown = new Float64Array(Math.max(this.#values.length * 2, least));
     grown.set(this.#values);
     this.#values = grown;
   }
@@ -52,6 +59,23 @@ export class Counts {
     if (this.length === this.#values.length) this.#grow();
     this.#values[this.length++] = value;
     if (value > this.#highest) this.#highest = value;
+  }
+
+  /** Adds `value` so many times. */
+  fill(value: number, times: number): void {
+    while (this.length + times > this.#values.length) this.#grow();
+    this.#values.fill(value, this.length, this.length + times);
+    this.length += times;
+    if (times > 0 && value > this.#highest) this.#highest = value;
+  }
+
+  /** Adds `first` and the numbers that follow it, so many in all. */
+  addFrom(first: number, count: number): void {
+    if (count === 0) return;
+    while (this.length + count > this.#values.length) this.#grow();
+    for (let i = 0; i < count; i++) this.#values[this.length + i] = first + i;
+    this.length += count;
+    this.#highest = Math.max(this.#highest, first + count - 1);
   }
 
   get(index: number): number {
@@ -83,17 +107,26 @@ export class Bytes {
   #values = new Uint8Array(FIRST);
 
   add(value: number): void {
-    if (this.length === this.#values.length) {
-      const grown = new Uint8Array(this.#values.length * 2);
-      grown.set(this.#values);
-      this.#values = grown;
-    }
+    if (this.length === this.#values.length) this.#grow();
     this.#values[this.length++] = value;
   }
 
   /** Adds `value` so many times. */
   fill(value: number, times: number): void {
     for (let i = 0; i < times; i++) this.add(value);
+  }
+
+  /** Adds the first `count` of the values. */
+  addAll(values: Uint8Array, count: number): void {
+    while (this.length + count > this.#values.length) this.#grow();
+    this.#values.set(values.subarray(0, count), this.length);
+    this.length += count;
+  }
+
+  #grow(): void {
+    const grown = new Uint8Array(this.#values.length * 2);
+    grown.set(this.#values);
+    this.#values = grown;
   }
 
   wire(): Uint8Array {

@@ -5,11 +5,13 @@
  * Invariants
  * 1. A hole is never read, unless no prototype has elements: that would run a getter which somebody put there.
  */
+import type { Column } from './column.js';
 import { GROUP, INTEGRITY } from './graph-format.js';
 import { ArrayGroup } from './graph-groups.js';
 import { isIndex } from './graph-properties.js';
 import type { GraphSection } from './graph-section.js';
 import type { HiddenClasses } from './hidden-class.js';
+import { LEAST_RUN } from './met-runs.js';
 
 const hole = (array: unknown[]): unknown[] => {
   array.length++;
@@ -43,12 +45,7 @@ export class PlainArrays {
     if (group === undefined) return false;
     const { items } = group;
     const { length } = array;
-    for (let i = 0; i < length; i++) {
-      const value = array[i];
-      if (typeof value === 'number') items.addNumber(value);
-      else if (typeof value === 'string') items.addText(value);
-      else section.cell(items, value);
-    }
+    if (length < LEAST_RUN || !section.refs(items, array)) tell(section, items, array);
     group.lengths.add(length);
     group.told.add(length);
     section.place(group);
@@ -65,6 +62,15 @@ export class PlainArrays {
     if (!this.#bareAbove || !this.#withHoles.some((like) => this.#hidden.same(array, like))) return false;
     for (let i = 0; i < array.length; i++) if (array[i] === undefined && !Object.hasOwn(array, i)) return false;
     return true;
+  }
+}
+
+function tell(section: GraphSection, items: Column, array: readonly unknown[]): void {
+  for (let i = 0; i < array.length; i++) {
+    const value = array[i];
+    if (typeof value === 'number') items.addNumber(value);
+    else if (typeof value === 'string') items.addText(value);
+    else section.cell(items, value);
   }
 }
 

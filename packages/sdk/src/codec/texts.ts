@@ -17,8 +17,11 @@ export type TextsWire = readonly [texts: readonly TextWire[], lengths: NumbersWi
 const JOINED_TEXTS = 2048;
 const JOINED_UNITS = 16_384;
 /** Texts looked at before it is decided whether to look for repetitions. */
-const SAMPLE = 64;
-const MOST_DIFFERENT = 250;
+const SAMPLE = 512;
+const LEAST_REPEATED = 128;
+/** The share of those looked at that may be met for the first time. */
+const MOST_NEW = 0.875;
+const MOST_DIFFERENT = 4096;
 
 export function textWire(text: string): TextWire {
   return isCarried(text) ? text : new Uint8Array(Buffer.from(text, 'utf16le'));
@@ -51,9 +54,9 @@ function join(texts: readonly string[], from: number, to: number): string {
   return to - from === 1 ? (texts[from] ?? '') : texts.slice(from, to).join('');
 }
 
-/** A few different texts over and over again; undefined when they are not. */
+/** Different texts that come again and again; undefined when they do not. */
 function repeated(texts: readonly string[]): TextsWire | undefined {
-  if (texts.length < 2 * SAMPLE || new Set(texts.slice(0, SAMPLE)).size > SAMPLE / 2) return undefined;
+  if (texts.length < LEAST_REPEATED || !looksRepeated(texts)) return undefined;
   const numbers = new Map<string, number>();
   const column = new Counts();
   for (const text of texts) {
@@ -66,4 +69,13 @@ function repeated(texts: readonly string[]): TextsWire | undefined {
     column.add(number);
   }
   return [joined([...numbers.keys()]), column.wire()];
+}
+
+/** Of some texts all over the list, many are the same. */
+function looksRepeated(texts: readonly string[]): boolean {
+  const looks = Math.min(SAMPLE, texts.length / 2);
+  const step = texts.length / looks;
+  const found = new Set<string>();
+  for (let i = 0; i < looks; i++) found.add(texts[Math.floor(i * step)] ?? '');
+  return found.size <= looks * MOST_NEW;
 }
