@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { build } from 'tsup';
 import { spread } from './measure.mjs';
 
-/** @import { Bench, Row } from './groups.mjs' */
+/** @import { Bench, Row } from './lines.mjs' */
 
 const SETS = { records: 'a Map of 1,000,000 records', tree: 'a mixed tree of 200 MB', graph: 'a cyclic graph of 200,000 instances' };
 const ENCODINGS = ['ckpt', 'json', 'v8', 'msgpackr, records', 'msgpackr, structuredClone + moreTypes', 'cbor-x', 'superjson'];

@@ -5,23 +5,14 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { codec } from './codec-groups.mjs';
+import { growth } from './growth-groups.mjs';
+import { beyondBudget, coldRestore, generations, loop, manyImages } from './large-groups.mjs';
+import { row, samplesOf, under } from './lines.mjs';
 import { spread } from './measure.mjs';
+import { SIZES, state } from './state-groups.mjs';
 
-/** @import { Measured, Spread } from './measure.mjs' */
-/** @typedef {{ runs: number, folder: string, start: (row: string, args: (string | number)[]) => Promise<Measured> }} Bench */
-/** @typedef {Spread & { group: string, name: string, unit: 'ms' | 'ns', goal?: number, note?: string }} Row */
+/** @import { Bench, Row } from './lines.mjs' */
 /** @typedef {{ name: string, run: (bench: Bench) => Promise<Row[]> }} Group */
-
-const KiB = 2 ** 10;
-const MiB = 2 ** 20;
-const SIZES = { '1KiB': KiB, '1MiB': MiB, '64MiB': 64 * MiB, '1GiB': 1024 * MiB };
-
-/** @param {Measured} measured @param {string} quantity */
-function samplesOf(measured, quantity) {
-  const samples = measured.samples[quantity];
-  if (samples === undefined) throw new Error(`bench: a row's program reported no ${quantity}`);
-  return samples;
-}
 
 /** @param {Bench} bench @returns {Promise<Row[]>} */
 async function bareSafepoint({ start, runs, folder }) {
@@ -70,60 +61,18 @@ async function files({ start, runs, folder }) {
   ];
 }
 
-/** A folder for one row. @param {string} folder @param {string} name */
-function under(folder, name) {
-  const own = join(folder, name);
-  mkdirSync(own);
-  return own;
-}
-
-/** @param {string} size @param {number} bytes @returns {(bench: Bench) => Promise<Row[]>} */
-function state(size, bytes) {
-  const group = `state-${size}`;
-  return async ({ start, runs, folder }) => {
-    const store = join(folder, 'store');
-    const copy = await start('copy', [bytes, runs]);
-    const ckpt = await start('checkpoint', [bytes, runs, store]);
-    const restore = await repeat(runs, async () => samplesOf(await start('restore', [store, runs]), 'restoreMs'));
-    const v8 = await start('serialize', [bytes, runs, folder]);
-    const v8Back = await repeat(runs, async () => samplesOf(await start('deserialize', [folder, runs]), 'deserializeMs'));
-    return [
-      row(group, 'freeze', 'ms', samplesOf(ckpt, 'freezeMs')),
-      row(group, 'freeze, the very first checkpoint', 'ms', samplesOf(ckpt, 'firstFreezeMs')),
-      row(group, '  beside: a warm copy of the same memory', 'ms', samplesOf(copy, 'copyMs')),
-      row(group, 'durable', 'ms', samplesOf(ckpt, 'durableMs')),
-      row(group, '  beside: v8.serialize, write, fsync, rename (all of it freeze)', 'ms', samplesOf(v8, 'serializeMs')),
-      row(group, 'restore', 'ms', restore),
-      row(group, '  beside: read, v8.deserialize (nothing verified)', 'ms', v8Back),
-    ];
-  };
-}
-
-/** @param {number} times @param {() => Promise<number[]>} once */
-async function repeat(times, once) {
-  const samples = [];
-  for (let i = 0; i < times; i++) samples.push(...(await once()));
-  return samples;
-}
-
-/**
- * @param {string} group
- * @param {string} name
- * @param {'ms' | 'ns'} unit
- * @param {number[]} samples
- * @param {{ goal?: number, note?: string }} [more]
- * @returns {Row}
- */
-function row(group, name, unit, samples, more = {}) {
-  return { group, name, unit, ...spread(samples), ...more };
-}
-
 /** @type {readonly Group[]} */
 export const GROUPS = [
   { name: 'safepoint', run: bareSafepoint },
   { name: 'codec', run: codec },
   { name: 'files', run: files },
   ...Object.entries(SIZES).map(([size, bytes]) => ({ name: `state-${size}`, run: state(size, bytes) })),
+  { name: 'generations', run: generations },
+  { name: 'loop', run: loop },
+  { name: 'cold', run: coldRestore },
+  { name: 'many', run: manyImages },
+  { name: 'beyond', run: beyondBudget },
+  { name: 'growth', run: growth },
 ];
 
 /** The groups whose name is, or begins with, one of these; all of them when none is given. @param {readonly string[]} wanted */

@@ -4,11 +4,12 @@
  *
  *   npm run bench [-- GROUP …] [--json] [--runs N] [--dir FOLDER] [--write]
  *
- * GROUP     safepoint, codec, files, state (all sizes), state-1KiB, state-1MiB, state-64MiB, state-1GiB; default: all of them
+ * GROUP     safepoint, codec, files, state (all sizes), state-1KiB, state-1MiB, state-64MiB, state-1GiB, generations, loop, cold,
+ *           many, beyond, growth; default: all of them
  * --json    one JSON object on stdout instead of the table
  * --runs    samples of each quantity, at least 5 (default 5)
  * --dir     where the images are written (default: the folder for temporary files)
- * --write   puts the table into README.md beside this file
+ * --write   puts the table into README.md beside this file, and the curves into pictures
  *
  * Medians are printed with the smallest and the largest sample. Trust ratios within one run, not figures of two runs.
  */
@@ -19,12 +20,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chooseGroups, folderOf } from './groups.mjs';
+import { pictures } from './picture.mjs';
 
-/** @import { Row } from './groups.mjs' */
+/** @import { Row } from './lines.mjs' */
 /** @import { Measured } from './measure.mjs' */
 
 /** No row takes nearly as long; one that does is stuck. */
-const ROW_LIMIT_MS = 180_000;
+const ROW_LIMIT_MS = 900_000;
 const FILE_SYSTEMS = new Map([
   [0xef53, 'ext4'],
   [0x0102_1994, 'tmpfs'],
@@ -75,6 +77,7 @@ function machine(folder) {
 
 /** Three digits that mean something. @param {number} value */
 function figure(value) {
+  if (Number.isNaN(value)) return '–';
   if (value >= 100) return value.toFixed(0);
   if (value >= 10) return value.toFixed(1);
   return value >= 1 ? value.toFixed(2) : String(Number(value.toPrecision(2)));
@@ -99,8 +102,9 @@ function table(on, rows) {
   ].join('\n');
 }
 
-/** @param {string} text */
-function keep(text) {
+/** @param {string} text @param {Row[]} rows */
+function keep(text, rows) {
+  for (const [name, picture] of pictures(rows)) writeFileSync(fileURLToPath(new URL(`./${name}.svg`, import.meta.url)), picture);
   const path = fileURLToPath(new URL('./README.md', import.meta.url));
   const [before = ''] = readFileSync(path, 'utf8').split('## Last results');
   writeFileSync(path, `${before}## Last results\n\n${text}\n`);
@@ -135,7 +139,7 @@ async function main(options) {
       rmSync(own, { recursive: true, force: true });
     }
     process.stdout.write(`${options.json ? JSON.stringify({ machine: on, rows }, null, 2) : table(on, rows)}\n`);
-    if (options.write) keep(table(on, rows));
+    if (options.write) keep(table(on, rows), rows);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

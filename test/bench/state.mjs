@@ -26,3 +26,11 @@ export function assertField(field, rounds) {
     if (!Object.is(field[i], value)) throw new Error(`bench: the restored state differs at ${i}: expected ${value}, found ${field[i]}`);
   }
 }
+
+/** Of every bit of it, the order included. @param {Float64Array} field */
+export function checksum(field) {
+  const words = new Int32Array(field.buffer, field.byteOffset, field.length * 2);
+  let sum = 0;
+  for (let i = 0; i < words.length; i++) sum = (Math.imul(sum, 31) + (words[i] ?? 0)) | 0;
+  return sum;
+}

@@ -17,7 +17,7 @@ test('a result tells the image, the reason, the time of every step and the bytes
   const shape = {
     reason: 'call',
     times: { quiesceMs: amount, freezeMs: amount, captureMs: amount, persistMs: amount, totalMs: amount },
-    bytes: { state: amount, dirty: amount, stored: amount },
+    bytes: { state: amount, dirty: amount, uncopied: 0, stored: amount },
   };
   const { first, second, there } = said['results'] as unknown as Record<
     string,

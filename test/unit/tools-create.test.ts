@@ -32,7 +32,7 @@ const OUTCOME: RequestOutcome = {
     image: IMAGE,
     reason: 'request-file',
     times: { quiesceMs: 1, freezeMs: 2, captureMs: 1, persistMs: 3, totalMs: 6 },
-    bytes: { state: 10, dirty: 10, stored: 20 },
+    bytes: { state: 10, dirty: 10, uncopied: 0, stored: 20 },
   },
 };
 

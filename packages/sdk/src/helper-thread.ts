@@ -5,7 +5,8 @@
  * Invariants
  * 1. Jobs are done one after the other, in the order they came.
  * 2. A tick is only set while the program takes it; otherwise the thread slows down.
- * 3. `stop` is answered after everything before it; `assert-newest` is answered at once.
+ * 3. `stop` is answered after everything before it; `assert-newest` is answered at once, and a piece that was asked for is
+ *    taken at once.
  */
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { packError } from './base/error-transfer.js';
@@ -15,6 +16,7 @@ import { loadPorts } from './base/system-ports.js';
 import { Incremental, isStaged } from './checkpoint/incremental.js';
 import { persist, pruneAfter } from './checkpoint/persist.js';
 import { type FromThread, LIFE_ENDED, type PersistJob, SHARED, type ThreadData, type ToThread } from './checkpoint/thread-protocol.js';
+import { isUncopied, Wanting } from './checkpoint/uncopied.js';
 import { Audit } from './files/audit.js';
 import { Contents } from './files/contents.js';
 import { MEMBER_SHARED, slotsOf } from './members/protocol.js';
@@ -43,6 +45,7 @@ class HelperThread {
   readonly #ticker: Ticker;
   readonly #memberTickers: Ticker[] = [];
   readonly #requests: RequestFiles | undefined;
+  readonly #wanting = new Wanting((wanted) => this.#send({ type: 'wanted', wanted }));
   #queue: Promise<void> = Promise.resolve();
   #beats = 0;
   #stopped = false;
@@ -75,6 +78,10 @@ class HelperThread {
         void this.#assertNewest();
         return;
       }
+      if (message.type === 'piece') {
+        this.#wanting.got(message.piece);
+        return;
+      }
       this.#queue = this.#queue
         .then(() => this.#take(message))
         .catch((error: unknown) => this.#send({ type: 'warn', message: messageOf(error) }));
@@ -96,7 +103,7 @@ class HelperThread {
     setInterval(() => Atomics.add(this.#shared, SHARED.LIFE, 1), LIFE_MS);
   }
 
-  async #take(message: Exclude<ToThread, { type: 'assert-newest' }>): Promise<void> {
+  async #take(message: Exclude<ToThread, { type: 'assert-newest' | 'piece' }>): Promise<void> {
     switch (message.type) {
       case 'persist':
         return this.#persist(message.job);
@@ -118,18 +125,23 @@ class HelperThread {
   }
 
   async #persist(job: PersistJob): Promise<void> {
-    const shadows = job.input.buffers.filter(isStaged).map(({ key, memory }) => ({ key, memory }));
+    const { input } = job;
+    const shadows = input.buffers.filter(isStaged).map(({ key, memory }) => ({ key, memory }));
+    const buffers = input.buffers.map((buffer) => (isUncopied(buffer) ? this.#wanting.streamed(buffer) : buffer));
     try {
-      const image = await persist(job, {
-        writer: this.#writer,
-        ports: this.#ports,
-        store: this.#store,
-        contents: this.#contents,
-        previous: this.#previous,
-        incremental: this.#incremental,
-        audit: this.#audit,
-        filesCopied: () => this.#send({ type: 'files-copied', number: job.number }),
-      });
+      const image = await persist(
+        { ...job, input: { ...input, buffers } },
+        {
+          writer: this.#writer,
+          ports: this.#ports,
+          store: this.#store,
+          contents: this.#contents,
+          previous: this.#previous,
+          incremental: this.#incremental,
+          audit: this.#audit,
+          filesCopied: () => this.#send({ type: 'files-copied', number: job.number }),
+        },
+      );
       if (job.release) await this.#incremental.release();
       if (job.release) await this.#writer.release().catch((error: unknown) => this.#send({ type: 'warn', message: messageOf(error) }));
       this.#send({ type: 'persisted', number: job.number, image, shadows });

@@ -1,15 +1,17 @@
-/** Checkpoints of a state of which every page has changed. Arguments: bytes, runs, store. */
+/** Checkpoints of a state of which every page has changed. Arguments: bytes, runs, store, memoryBudget (default: that of ckpt). */
 import { openCheckpointer } from '@ckpt/sdk';
 import { report, timedAsync } from '../measure.mjs';
 import { makeField, touchAll } from '../state.mjs';
 
 const [bytes = 0, runs = 0] = process.argv.slice(2, 4).map(Number);
-const ckpt = await openCheckpointer({ dir: process.argv[4], app: { name: 'bench' }, signals: {}, requests: false, keep: 1 });
+const memoryBudget = process.argv[5];
+const ckpt = await openCheckpointer({ dir: process.argv[4], app: { name: 'bench' }, signals: {}, requests: false, keep: 1, memoryBudget });
 const state = ckpt.state('state', () => ({ field: makeField(bytes) }));
 await ckpt.start();
 
 /** @type {Record<'freezeMs' | 'durableMs', number[]>} */
 const samples = { freezeMs: [], durableMs: [] };
+const before = process.memoryUsage.rss();
 // The first one allocates what the later ones keep.
 const first = await ckpt.checkpoint();
 for (let run = 0; run < runs; run++) {
@@ -23,4 +25,5 @@ for (let run = 0; run < runs; run++) {
   samples.durableMs.push(durableMs);
 }
 await ckpt.close();
-report({ samples: { ...samples, firstFreezeMs: [first.times.freezeMs] } });
+const beyondMiB = (process.resourceUsage().maxRSS * 1024 - before) / 2 ** 20;
+report({ samples: { ...samples, firstFreezeMs: [first.times.freezeMs], beyondMiB: [Math.max(0, beyondMiB)] } });

@@ -13,7 +13,6 @@ import { systemClock } from '../base/system-ports.js';
 import { captureMember } from '../checkpoint/capture.js';
 import { endedError } from '../checkpoint/conductor.js';
 import { Handlers } from '../checkpoint/handlers.js';
-import { isStaged } from '../checkpoint/incremental.js';
 import { KeepAlive } from '../checkpoint/keep-alive.js';
 import { Staging } from '../checkpoint/staging.js';
 import { ClassRegistry } from '../codec/classes.js';
@@ -202,12 +201,13 @@ export class MemberLife {
     const { sections, buffers, stateBytes, dirtyBytes } = captureMember(this.name, [...this.registry.list(), ...own], {
       staging,
       shadows: undefined, // the helper thread gives memory back to the program's thread only
+      beyond: undefined,
       classes: this.classes,
       carried: this.#carried,
       files: () => ({ open: [], carried: [] }),
       foreign: [...this.#memories.values()],
     });
-    return { sections, buffers: buffers.filter((buffer): buffer is BufferInput => !isStaged(buffer)), stateBytes, dirtyBytes };
+    return { sections, buffers: buffers.filter((buffer): buffer is BufferInput => 'chunks' in buffer), stateBytes, dirtyBytes };
   }
 
   #committed(failure: Error | undefined): void {

@@ -17,6 +17,7 @@ import { Shadows } from '../checkpoint/shadow.js';
 import { Staging } from '../checkpoint/staging.js';
 import { type FoundRequest, SHARED } from '../checkpoint/thread-protocol.js';
 import type { LineageTip } from '../checkpoint/tip.js';
+import { Uncopied } from '../checkpoint/uncopied.js';
 import { CONTENT_KIND } from '../files/content-sections.js';
 import type { TrackedFileRecord } from '../files/contract.js';
 import { FileTable } from '../files/table.js';
@@ -49,6 +50,7 @@ interface Rooms {
   readonly untracked: UntrackedFiles;
   readonly background: HelperThread;
   readonly shadows: Shadows;
+  readonly uncopied: Uncopied;
   readonly tip: LineageTip;
   readonly carried: CarriedSections | undefined;
   readonly members: Members;
@@ -96,11 +98,13 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     request: (found) => conductor().ask(fromFile(found, background)),
     filesCopied: () => files.release(),
     returned: (list) => shadows.returned(list),
+    wanted: (wanted) => uncopied.piece(wanted),
     pruned: (images) => events.emit('pruned', { images: images.map((image) => image.id) }),
     fenced: () => conductor().end('fenced'),
     warn,
   });
   const shadows = new Shadows(resolved.memoryBudget);
+  const uncopied = new Uncopied(resolved.memoryBudget, warn);
   const permit = new WritePermit(clock, {
     assertAlive: () => life().assertNotFenced(),
     assertNewest: () => incarnation.assertNewest().catch((error: unknown) => endIfFenced(error, conductor())),
@@ -123,6 +127,7 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     runClock,
     background,
     shadows,
+    uncopied,
     files,
     untracked: makeUntracked(opened, records, files, () => members.set.roster.all().flatMap(({ descriptors }) => descriptors)),
     keepAlive,
@@ -178,7 +183,7 @@ function makeUntracked(
 }
 
 function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
-  const { background, registry, files, untracked, carried, members, shadows } = rooms;
+  const { background, registry, files, untracked, carried, members, shadows, uncopied } = rooms;
   const staging = new Staging();
   const warnings = new DroppedWarnings(warn);
   const raise = (): void => {
@@ -196,6 +201,7 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
         captureMember(MAIN, [...registry.list(), ...members.providers()], {
           staging,
           shadows,
+          beyond: uncopied,
           classes,
           carried,
           files: () => untracked.capture(files.capture()),
@@ -213,9 +219,11 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
       staging.reset();
       members.set.recycle();
       shadows.recycle();
+      uncopied.recycle();
       files.release();
     },
     persist: (job, done) => background.persist(job, done),
+    takeUncopied: (over) => uncopied.take(over, (settled) => background.waitSync(settled)),
     waitSync: (settled) => background.waitSync(settled),
     paced: (monotonic) => life().captured(monotonic),
     exit: (code) => {

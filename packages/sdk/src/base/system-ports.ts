@@ -4,24 +4,51 @@
  * Invariants
  * 1. Timers never keep the process alive unless asked to.
  * 2. A timer longer than setTimeout's limit is chained, never shortened.
+ * 3. What is done for each of thousands of files goes by descriptors and callbacks: half of what promises and handles cost. A
+ *    descriptor is closed once; after that its number may be another file's.
  */
-import { constants, promises as fs, writeSync } from 'node:fs';
+import * as files from 'node:fs';
+import { constants, promises as fs, type PathLike, type Stats, writeSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import type { Clock, FileSystem, OpenFile, Ports, Timer } from './ports.js';
 
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
-async function open(path: string, flags: number, mode?: number): Promise<OpenFile> {
-  const handle = await fs.open(path, flags, mode);
+function open(path: string, flags: number, mode?: number): Promise<OpenFile> {
+  return new Promise((resolve, reject) => {
+    files.open(path, flags, mode, (error, fd) => (error === null ? resolve(openFile(fd)) : reject(error)));
+  });
+}
+
+function openFile(fd: number): OpenFile {
+  let closed: Promise<void> | undefined;
+  const use = <T>(begin: (done: (error: Error | null, result?: T) => void) => void): Promise<T> =>
+    new Promise((resolve, reject) => {
+      // Invariant 3.
+      if (closed !== undefined) reject(Object.assign(new Error('EBADF: the file is closed'), { code: 'EBADF' }));
+      // What has no result is asked for as void.
+      else begin((error, result) => (error === null ? resolve(result as T) : reject(error)));
+    });
   return {
-    read: async (target, offset, length, position) => (await handle.read(target, offset, length, position)).bytesRead,
-    write: async (source, offset, length, position) => (await handle.write(source, offset, length, position)).bytesWritten,
-    writeSync: (source, offset, length, position) => writeSync(handle.fd, source, offset, length, position),
-    truncate: (length) => handle.truncate(length),
-    sync: () => handle.sync(),
-    stat: () => handle.stat(),
-    close: () => handle.close(),
+    read: (target, offset, length, position) => use((done) => files.read(fd, target, offset, length, position, done)),
+    write: (source, offset, length, position) => use((done) => files.write(fd, source, offset, length, position, done)),
+    writeSync: (source, offset, length, position) => writeSync(fd, source, offset, length, position),
+    truncate: (length) => use<void>((done) => files.ftruncate(fd, length, done)),
+    sync: () => use<void>((done) => files.fsync(fd, done)),
+    stat: () => use<Stats>((done) => files.fstat(fd, done)),
+    close: () => {
+      if (closed !== undefined) return closed;
+      const closing = use<void>((done) => files.close(fd, done));
+      closed = closing;
+      return closing;
+    },
   };
+}
+
+function lstat(path: PathLike): Promise<Stats> {
+  return new Promise((resolve, reject) => {
+    files.lstat(path, (error, stat) => (error === null ? resolve(stat) : reject(error)));
+  });
 }
 
 async function syncDirectory(path: string): Promise<void> {
@@ -39,7 +66,7 @@ export const systemFileSystem: FileSystem = {
     await fs.mkdir(path, { mode });
   },
   readdir: (path) => fs.readdir(path),
-  lstat: (path) => fs.lstat(path),
+  lstat,
   realpath: (path) => fs.realpath(path),
   link: (existing, path) => fs.link(existing, path),
   rename: (from, to) => fs.rename(from, to),

@@ -23,6 +23,7 @@ import {
   SHARED,
   type ThreadData,
   type ToThread,
+  type WantedPiece,
 } from './thread-protocol.js';
 
 export type PersistOutcome = { readonly ok: true; readonly image: PersistedImage } | { readonly ok: false; readonly error: Error };
@@ -32,6 +33,8 @@ export interface BackgroundEvents {
   readonly filesCopied: () => void;
   /** Shadows that a job was given are back; told before the job ends. */
   readonly returned: (shadows: readonly ReturnedShadow[]) => void;
+  /** A piece of memory that the job under way has no copy of. */
+  readonly wanted: (wanted: WantedPiece) => Uint8Array;
   readonly pruned: (images: readonly ImageRef[]) => void;
   readonly fenced: () => void;
   readonly warn: (message: string) => void;
@@ -199,6 +202,9 @@ export class Background {
       case 'persisted':
         this.#events.returned(message.shadows);
         this.#finish(message.number, message.image ? { ok: true, image: message.image } : { ok: false, error: failureOf(message) });
+        return;
+      case 'wanted':
+        this.#send({ type: 'piece', piece: this.#events.wanted(message.wanted) });
         return;
       case 'request':
         this.#events.request(message.request);

@@ -8,7 +8,7 @@
  */
 import { CheckpointError } from '../base/errors.js';
 import { type Contents, keepsContents, type SecuredFile } from '../files/contents.js';
-import type { BaseRecord, FileRecord, ImageInput, StreamedSection, WrittenImage } from '../image/contract.js';
+import type { BaseRecord, FileRecord, ImageInput, StreamedBuffer, StreamedSection, WrittenImage } from '../image/contract.js';
 import { MAX_BASES } from '../image/format.js';
 import { lengthOf } from '../image/writer.js';
 import type { CapturedSection } from '../state/provider.js';
@@ -45,7 +45,7 @@ export interface Built {
 }
 
 /** @throws CheckpointError what reading the image before rejects with (invariant 1), and what a lease rejects with */
-export async function buildUpon(job: PersistJob, secured: readonly SecuredFile[], parts: BuildParts): Promise<Built> {
+export async function buildUpon(job: PersistJob<StreamedBuffer>, secured: readonly SecuredFile[], parts: BuildParts): Promise<Built> {
   const { head, sections, buffers } = job.input;
   const { carried } = job.files;
   const { store, contents, incremental, filesCopied } = parts;

@@ -20,22 +20,27 @@ import { assertFits } from '../state/versions.js';
 import { isStaged } from './incremental.js';
 import type { Shadows } from './shadow.js';
 import type { Staging } from './staging.js';
-import type { StagedBuffer } from './thread-protocol.js';
+import type { StagedBuffer, UncopiedBuffer } from './thread-protocol.js';
+import { isUncopied, type Uncopied } from './uncopied.js';
 
 export interface Captured {
   readonly sections: readonly CapturedSection[];
-  readonly buffers: readonly (BufferInput | StagedBuffer)[];
+  readonly buffers: readonly (BufferInput | StagedBuffer | UncopiedBuffer)[];
   readonly files: CapturedFiles;
   /** Bytes of structured and bulk state together. */
   readonly stateBytes: number;
   /** Those of them that are not known to be in the last acknowledged image. */
   readonly dirtyBytes: number;
+  /** Those of which there is no copy: the program stands until they are written. */
+  readonly uncopiedBytes: number;
 }
 
 export interface CaptureParts {
   readonly staging: Staging;
   /** Of large buffers; without it they are copied anew each time. */
   readonly shadows: Shadows | undefined;
+  /** For what does not fit the budget; without it everything is copied. */
+  readonly beyond: Uncopied | undefined;
   readonly classes: ClassRegistry;
   /** Sections that no provider claimed and that go along unread. */
   readonly carried: CarriedSections | undefined;
@@ -48,7 +53,7 @@ export interface CaptureParts {
 export function captureMember(
   member: string,
   providers: readonly Provider[],
-  { staging, shadows, classes, carried, files: captureFiles, foreign }: CaptureParts,
+  { staging, shadows, beyond, classes, carried, files: captureFiles, foreign }: CaptureParts,
 ): Captured {
   const roots = new Map<string, unknown>();
   for (const provider of providers) if (provider.log === undefined) roots.set(provider.name, captureProvider(provider));
@@ -74,7 +79,7 @@ export function captureMember(
     const own = [...values, ...logs];
     const unread = carried?.parts(own.length, encoded.buffers.length);
     const sections = [...own, ...(unread?.sections ?? [])];
-    const buffers = [...stageBuffers(member, encoded.buffers, { staging, shadows }), ...(unread?.buffers ?? [])];
+    const buffers = [...stageBuffers(member, encoded.buffers, { staging, shadows, beyond }), ...(unread?.buffers ?? [])];
     const files = captureFiles();
     return { sections, buffers, files, ...countBytes(sections, buffers) };
   } catch (error) {
@@ -141,30 +146,52 @@ function captureProvider(provider: Provider): unknown {
 function stageBuffers(
   member: string,
   found: readonly FoundBuffer[],
-  { staging, shadows }: Pick<CaptureParts, 'staging' | 'shadows'>,
-): (BufferInput | StagedBuffer)[] {
+  { staging, shadows, beyond }: Pick<CaptureParts, 'staging' | 'shadows' | 'beyond'>,
+): Captured['buffers'] {
   const staged = shadows?.stage(found) ?? [];
-  const small = found.filter((_, index) => staged[index] === undefined);
-  staging.reserve(small.reduce((total, buffer) => total + Math.ceil(buffer.byteLength / PAGE) * PAGE, 0));
-  return found.map((buffer, index): BufferInput | StagedBuffer => {
-    const common = { member, kind: buffer.kind, ...(buffer.maxByteLength === undefined ? {} : { maxLength: buffer.maxByteLength }) };
+  const others = found.filter((_, index) => staged[index] === undefined);
+  const copied = beyond === undefined ? new Set(others) : fitting(others, beyond.budget - (shadows?.bytes ?? 0));
+  staging.reserve([...copied].reduce((total, buffer) => total + roomFor(buffer), 0));
+  return found.map((buffer, index): Captured['buffers'][number] => {
+    const { kind, memory, byteLength, maxByteLength } = buffer;
+    const common = { member, kind, ...(maxByteLength === undefined ? {} : { maxLength: maxByteLength }) };
     const shadow = staged[index];
-    return shadow === undefined ? { ...common, chunks: staging.copy(buffer.memory, 0, buffer.byteLength) } : { ...common, ...shadow };
+    if (shadow !== undefined) return { ...common, ...shadow };
+    if (beyond === undefined || copied.has(buffer)) return { ...common, chunks: staging.copy(memory, 0, byteLength) };
+    return { ...common, ...beyond.add(memory, byteLength) };
   });
+}
+
+/** As many buffers as there is room for: the smallest first, because each that is written without a copy costs a round trip. */
+function fitting(buffers: readonly FoundBuffer[], budget: number): Set<FoundBuffer> {
+  const chosen = new Set<FoundBuffer>();
+  let room = budget;
+  for (const buffer of [...buffers].sort((one, other) => one.byteLength - other.byteLength)) {
+    room -= roomFor(buffer);
+    if (room < 0) break;
+    chosen.add(buffer);
+  }
+  return chosen;
+}
+
+function roomFor({ byteLength }: FoundBuffer): number {
+  return Math.ceil(byteLength / PAGE) * PAGE;
 }
 
 function countBytes(
   sections: readonly CapturedSection[],
-  buffers: readonly (BufferInput | StagedBuffer)[],
-): Pick<Captured, 'stateBytes' | 'dirtyBytes'> {
+  buffers: Captured['buffers'],
+): Pick<Captured, 'stateBytes' | 'dirtyBytes' | 'uncopiedBytes'> {
   let dirtyBytes = sections.reduce((sum, section) => sum + lengthOf(section), 0);
   let stateBytes = sections.reduce((sum, { follows = 0 }) => sum + follows, dirtyBytes);
+  let uncopiedBytes = 0;
   for (const buffer of buffers) {
     const length = lengthOf(buffer);
     stateBytes += length;
+    if (isUncopied(buffer)) uncopiedBytes += length;
     dirtyBytes += isStaged(buffer) ? Math.min(length, buffer.dirty.reduce((sum, page) => sum + page, 0) * PAGE) : length;
   }
-  return { stateBytes, dirtyBytes };
+  return { stateBytes, dirtyBytes, uncopiedBytes };
 }
 
 /** Running out of memory shows as a RangeError of an allocation; everything else is passed on with its phase. */

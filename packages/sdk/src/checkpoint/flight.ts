@@ -8,6 +8,7 @@
  *    told by event and does not touch the image; after a failed checkpoint it is told together with that failure.
  * 3. An image is acknowledged only by the answer of `persist`; only then do `committed` and the requests hear of it.
  * 4. The gate is opened before anybody is told that the program goes on.
+ * 5. What there is no copy of is written before the program goes on; how the job ended is dealt with after that.
  */
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
 import { newId } from '../base/ids.js';
@@ -18,6 +19,7 @@ import type { Batch } from './batch.js';
 import type { Captured } from './capture.js';
 import type { HandlerContext, Handlers } from './handlers.js';
 import type { KeepAlive } from './keep-alive.js';
+import { Landing } from './landing.js';
 import type { CheckpointResult, RequestReason } from './request.js';
 import type { SafepointGate } from './safepoint.js';
 import type { PersistJob } from './thread-protocol.js';
@@ -52,6 +54,8 @@ export interface FlightParts {
   /** The staging memory of the last capture may be used again. */
   readonly recycle: () => void;
   readonly persist: (job: PersistJob, done: (outcome: PersistOutcome) => void) => void;
+  /** Waits until the memory of the last capture that is not copied was taken, or the job is over; the event loop does not turn. */
+  readonly takeUncopied: (over: () => boolean) => void;
   /** A capture began at this monotonic time: pacing counts from it. */
   readonly paced: (monotonic: number) => void;
   readonly exit: (code: number) => void;
@@ -73,6 +77,7 @@ const EXIT_CHECKPOINTED = 85;
 interface Taken {
   readonly head: ImageHead;
   readonly captured: Captured;
+  readonly start: number;
   readonly captureMs: number;
 }
 
@@ -88,6 +93,8 @@ export class Flight {
   readonly #reservations: readonly string[];
   #over = false;
   #resumed = false;
+  /** Of a capture that was handed over before the program goes on. */
+  #early: Landing | undefined;
 
   constructor(parts: FlightParts, batch: Batch, landmarks: FlightLandmarks) {
     this.#parts = parts;
@@ -113,9 +120,9 @@ export class Flight {
       await keepAlive.during(handlers.run('atCheckpoint', this.#facts));
       const preparing = this.#parts.prepare(this.#facts);
       if (preparing !== undefined) await keepAlive.during(preparing);
-      const taken = this.#capture();
+      const taken = this.#take();
       if (!this.#exit) this.#resumeFailed(await this.#resume());
-      this.#handOver(taken);
+      this.#goOn(taken);
     } catch (error) {
       this.#failed(error, await this.#resume());
     }
@@ -125,12 +132,22 @@ export class Flight {
     const { handlers } = this.#parts;
     try {
       handlers.runSync('atCheckpoint', this.#facts);
-      const taken = this.#capture();
+      const taken = this.#take();
       if (!this.#exit) this.#resumeFailed(this.#resumeSync());
-      this.#handOver(taken);
+      this.#goOn(taken);
     } catch (error) {
       this.#failed(error, this.#resumeSync());
     }
+  }
+
+  #take(): Taken {
+    const taken = this.#capture();
+    if (taken.captured.uncopiedBytes === 0) return taken;
+    this.#landmarks.handedOver();
+    const early = this.#persist(taken);
+    this.#early = early;
+    this.#parts.takeUncopied(() => early.over);
+    return { ...taken, captureMs: this.#parts.clock.monotonic() - taken.start };
   }
 
   #capture(): Taken {
@@ -139,36 +156,46 @@ export class Flight {
     paced(start);
     const captured = handlers.guard('a capture function', capture);
     const head = tip.next({ id: newId(), names: this.#names, reason: this.#facts.reason, finished: this.#batch.finish });
-    return { head, captured, captureMs: clock.monotonic() - start };
+    return { head, captured, start, captureMs: clock.monotonic() - start };
   }
 
-  #handOver({ head, captured, captureMs }: Taken): void {
-    const { clock, events, keepAlive, gate, persist, recycle, tip } = this.#parts;
-    this.#landmarks.handedOver();
+  #goOn(taken: Taken): void {
+    const { clock, events, gate } = this.#parts;
+    const { head, captured, captureMs } = taken;
+    if (this.#early === undefined) this.#landmarks.handedOver();
     const freezeMs = clock.monotonic() - this.#stoppedAt;
     events.captured({ reason: this.#facts.reason, captureMs, freezeMs, stateBytes: captured.stateBytes });
     if (!this.#exit) {
       gate.open();
       this.#batch.captured();
     }
+    const landing = this.#early ?? this.#persist(taken);
+    landing.whenOver((outcome) => {
+      this.#parts.recycle();
+      if (outcome.ok) this.#committed(head, captured, { freezeMs, captureMs }, outcome.image);
+      else this.#notCommitted(outcome.error);
+    });
+  }
+
+  #persist({ head, captured }: Taken): Landing {
+    const { keepAlive, persist, tip } = this.#parts;
+    const landing = new Landing();
     keepAlive.hold();
     const { id, epoch, generation } = head.image;
-    const input = { head, sections: captured.sections, buffers: captured.buffers };
     const job: PersistJob = {
       number: generation,
       ref: { id, epoch, generation },
       names: this.#names,
-      input,
+      input: { head, sections: captured.sections, buffers: captured.buffers },
       files: captured.files,
       release: this.#exit || head.image.finished,
       keep: tip.keep,
     };
     persist(job, (outcome) => {
       keepAlive.release();
-      recycle();
-      if (outcome.ok) this.#committed(head, captured, { freezeMs, captureMs }, outcome.image);
-      else this.#notCommitted(outcome.error);
+      landing.end(outcome);
     });
+    return landing;
   }
 
   #committed(
@@ -183,7 +210,7 @@ export class Flight {
       image: tip.committed(head, stored.path),
       reason: this.#facts.reason,
       times: { quiesceMs: this.#quiesceMs, ...pause, persistMs: stored.persistMs, totalMs: clock.monotonic() - this.#batch.since },
-      bytes: { state: captured.stateBytes, dirty: captured.dirtyBytes, stored: stored.size },
+      bytes: { state: captured.stateBytes, dirty: captured.dirtyBytes, uncopied: captured.uncopiedBytes, stored: stored.size },
     };
     this.#over = true;
     acknowledged(captured);

@@ -9,7 +9,7 @@
  * 3. Zero pages are stored nowhere.
  */
 import { isCheckpointError } from '../base/errors.js';
-import type { BaseRecord, BufferInput, ImageInput, PagedBuffer, PageSource, WrittenImage } from '../image/contract.js';
+import type { BaseRecord, BufferInput, ImageInput, PagedBuffer, PageSource, StreamedBuffer, WrittenImage } from '../image/contract.js';
 import { PAGE } from '../image/format.js';
 import { countCodes, FIRST_SOURCE, OWN_PAGE, pageLength, ZERO_PAGE } from '../image/page-map.js';
 import type { Lease, Store } from '../store/contract.js';
@@ -58,7 +58,7 @@ export class Incremental {
     this.#store = store;
   }
 
-  async plan(buffers: readonly (BufferInput | StagedBuffer)[], most: number): Promise<IncrementalPlan> {
+  async plan(buffers: readonly (BufferInput | StagedBuffer | StreamedBuffer)[], most: number): Promise<IncrementalPlan> {
     const staged = buffers.filter(isStaged);
     const usable = await this.#chooseHolders(staged, most);
     const planned = new Map(staged.map((buffer) => [buffer.key, planBuffer(buffer, this.#known.get(buffer.key), usable)]));
@@ -126,7 +126,7 @@ export class Incremental {
   }
 }
 
-export function isStaged(buffer: BufferInput | StagedBuffer): buffer is StagedBuffer {
+export function isStaged(buffer: object): buffer is StagedBuffer {
   return 'dirty' in buffer;
 }
 

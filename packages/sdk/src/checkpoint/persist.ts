@@ -12,7 +12,7 @@ import type { FileSystem, Ports } from '../base/ports.js';
 import type { Audit } from '../files/audit.js';
 import type { SecuredFile } from '../files/contents.js';
 import { secureFile } from '../files/secure.js';
-import type { ImageInput, ImageRef } from '../image/contract.js';
+import type { ImageInput, ImageRef, StreamedBuffer } from '../image/contract.js';
 import { writeImage } from '../image/writer.js';
 import type { ImageWriter, Published, Store } from '../store/contract.js';
 import { type BuildParts, buildUpon } from './built-upon.js';
@@ -24,7 +24,7 @@ export interface PersistParts extends BuildParts {
   readonly audit: Audit;
 }
 
-export async function persist(job: PersistJob, parts: PersistParts): Promise<PersistedImage> {
+export async function persist(job: PersistJob<StreamedBuffer>, parts: PersistParts): Promise<PersistedImage> {
   const { clock } = parts.ports;
   const start = clock.monotonic();
   try {
@@ -40,7 +40,7 @@ export async function persist(job: PersistJob, parts: PersistParts): Promise<Per
   }
 }
 
-async function publish(job: PersistJob, parts: PersistParts): Promise<Published> {
+async function publish(job: PersistJob<StreamedBuffer>, parts: PersistParts): Promise<Published> {
   const { writer, ports, audit } = parts;
   const { head } = job.input;
   const openFiles = job.files.audit === undefined ? [] : audit.run(job.files.audit, job.files.open);
@@ -61,7 +61,7 @@ async function publish(job: PersistJob, parts: PersistParts): Promise<Published>
   }
 }
 
-async function secureFiles({ files }: PersistJob, writer: ImageWriter, fs: FileSystem): Promise<SecuredFile[]> {
+async function secureFiles({ files }: Pick<PersistJob, 'files'>, writer: ImageWriter, fs: FileSystem): Promise<SecuredFile[]> {
   const secured: SecuredFile[] = [];
   if (files.open.length > 0) await writer.assertNewest();
   for (const captured of files.open) secured.push({ captured, record: await secureFile(captured, fs) });

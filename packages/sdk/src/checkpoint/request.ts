@@ -42,6 +42,8 @@ export interface CheckpointBytes {
   readonly state: number;
   /** Bytes of it that had changed since the last commit. */
   readonly dirty: number;
+  /** Bytes of it that were written while the program stood, because there was no room for a copy (`memoryBudget`). */
+  readonly uncopied: number;
   /** Size of the image. */
   readonly stored: number;
 }
@@ -56,7 +58,7 @@ export interface CheckpointResult {
 /** What a checkpoint comes to where there is nothing to write. */
 export function nothingWritten(image: ImageInfo): CheckpointResult {
   const times = { quiesceMs: 0, freezeMs: 0, captureMs: 0, persistMs: 0, totalMs: 0 };
-  return { image, reason: 'finish', times, bytes: { state: 0, dirty: 0, stored: 0 } };
+  return { image, reason: 'finish', times, bytes: { state: 0, dirty: 0, uncopied: 0, stored: 0 } };
 }
 
 export type RequestOutcome =

@@ -90,7 +90,7 @@ export class Shadows {
       shadow = undefined;
     }
     if (shadow === undefined) {
-      if (this.#bytes() + byteLength > this.#budget) return undefined;
+      if (this.bytes + byteLength > this.#budget) return undefined;
       shadow = this.#make(byteLength, spare);
       copyAll(memory, shadow);
       this.#shadows.set(memory, shadow);
@@ -100,7 +100,8 @@ export class Shadows {
     return { key, length, dirty, memory: shadow.memory };
   }
 
-  #bytes(): number {
+  /** Of all shadows. */
+  get bytes(): number {
     let sum = 0;
     for (const { length } of this.#shadows.values()) sum += length;
     return sum;

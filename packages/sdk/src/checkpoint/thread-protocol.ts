@@ -10,7 +10,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ErrorRecord } from '../base/error-transfer.js';
 import type { CapturedFiles } from '../files/table.js';
-import type { BufferInput, ImageInput, ImageRef } from '../image/contract.js';
+import type { BufferInput, ImageInput, ImageRef, StreamedBuffer } from '../image/contract.js';
 import type { CapturedSection } from '../state/provider.js';
 
 /** Slots of the shared Int32Array. */
@@ -39,18 +39,32 @@ export interface StagedBuffer extends Omit<BufferInput, 'chunks'> {
   readonly memory: readonly ArrayBuffer[];
 }
 
+/** A large buffer of which there is no copy: see uncopied.ts. */
+export interface UncopiedBuffer extends Omit<BufferInput, 'chunks'> {
+  readonly length: number;
+  /** By which the program knows it. */
+  readonly uncopied: number;
+}
+
+export interface WantedPiece {
+  readonly uncopied: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
 export interface ReturnedShadow {
   readonly key: number;
   readonly memory: readonly ArrayBuffer[];
 }
 
-export interface PersistJob {
+/** @typeParam Streamed buffers of which there is no copy: to be asked for, and then as the writer of images takes them */
+export interface PersistJob<Streamed extends UncopiedBuffer | StreamedBuffer = UncopiedBuffer> {
   readonly number: number;
   readonly ref: ImageRef;
   readonly names: readonly string[];
   readonly input: Pick<ImageInput, 'head'> & {
     readonly sections: readonly CapturedSection[];
-    readonly buffers: readonly (BufferInput | StagedBuffer)[];
+    readonly buffers: readonly (BufferInput | StagedBuffer | Streamed)[];
   };
   /** To be secured before the image: their records go into its head. */
   readonly files: CapturedFiles;
@@ -82,6 +96,8 @@ export type ToThread =
   | { readonly type: 'tick'; readonly memory: SharedArrayBuffer }
   /** Answered at once by `newest`, also while a job is under way: the program stands and waits. */
   | { readonly type: 'assert-newest' }
+  /** What was wanted, at once. */
+  | { readonly type: 'piece'; readonly piece: Uint8Array }
   | { readonly type: 'stop' };
 
 export type FromThread =
@@ -97,6 +113,8 @@ export type FromThread =
    * sent when there is none, nor when the job fails before: `persisted` ends the hold in any case.
    */
   | { readonly type: 'files-copied'; readonly number: number }
+  /** Answered by `piece`; the next is not asked for before. Only while the program stands for it. */
+  | { readonly type: 'wanted'; readonly wanted: WantedPiece }
   | { readonly type: 'request'; readonly request: FoundRequest }
   | { readonly type: 'pruned'; readonly images: readonly ImageRef[] }
   | { readonly type: 'fenced' }

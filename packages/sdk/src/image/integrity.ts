@@ -7,6 +7,9 @@
 import { Blake3Hasher, blake3 } from '@napi-rs/blake-hash';
 
 const ZEROS = Buffer.alloc(2 ** 20);
+const SMALL = 4096;
+/** Begun anew for each hash: making one costs more. */
+const hasher = new Blake3Hasher();
 
 /** The native hash takes a Buffer; this is one over the same bytes. */
 function asBuffer(bytes: Uint8Array): Buffer {
@@ -14,16 +17,21 @@ function asBuffer(bytes: Uint8Array): Buffer {
 }
 
 export function hash(bytes: Uint8Array): Uint8Array {
-  return blake3(asBuffer(bytes));
+  return bytes.length < SMALL ? hashAnew([bytes]) : blake3(asBuffer(bytes));
+}
+
+/** Memory that native code hands out costs more than hashing so little, and more again when it is collected; text does not. */
+function hashAnew(parts: readonly Uint8Array[]): Uint8Array {
+  hasher.reset();
+  for (const part of parts) hasher.update(asBuffer(part));
+  return Buffer.from(hasher.digest('hex'), 'hex');
 }
 
 /** The hash of several runs of bytes, one after the other. */
 export function hashParts(parts: readonly Uint8Array[]): Uint8Array {
   const [only] = parts;
   if (parts.length === 1 && only !== undefined) return hash(only);
-  const hasher = new Blake3Hasher();
-  for (const part of parts) hasher.update(asBuffer(part));
-  return hasher.digestBuffer();
+  return hashAnew(parts);
 }
 
 export function hex(bytes: Uint8Array): string {

@@ -123,8 +123,11 @@ export function isHash(value: unknown): value is Uint8Array {
 function plainMap(map: ReadonlyMap<unknown, unknown>): Record<string, unknown> {
   const target: Record<string, unknown> = {};
   for (const [key, value] of map) {
+    const name = String(key);
     // Own data whatever the key is: `__proto__` must not reach the prototype.
-    Object.defineProperty(target, String(key), { value: plainValue(value), writable: true, enumerable: true, configurable: true });
+    if (name === '__proto__')
+      Object.defineProperty(target, name, { value: plainValue(value), writable: true, enumerable: true, configurable: true });
+    else target[name] = plainValue(value);
   }
   return target;
 }

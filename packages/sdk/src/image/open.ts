@@ -3,7 +3,8 @@
  *
  * Invariants
  * 1. The manifest's bytes are hashed before they are parsed.
- * 2. An image that is not the expected one is damaged: it was put in another's place.
+ * 2. What is at the end is read at once, because a listing reads thousands of them.
+ * 3. An image that is not the expected one is damaged: it was put in another's place.
  */
 import type { ByteSource, ImageRef, Manifest } from './contract.js';
 import { corrupt, incomplete } from './damage.js';
@@ -18,19 +19,28 @@ export interface OpenedImage {
   readonly trailer: Trailer;
 }
 
+/** Trailer and manifest of most images; all of a small one. */
+const TAIL_BYTES: number = 16 * 2 ** 10;
+
 /** @throws CheckpointError ERR_CKPT_IMAGE_CORRUPT, _INCOMPLETE, _VERSION, _FEATURE, _LIMIT */
 export async function openImage(source: ByteSource, expect?: ImageRef): Promise<OpenedImage> {
   const { label, size } = source;
-  const header = new Uint8Array(HEADER_BYTES);
   if (size < HEADER_BYTES) throw incomplete(label, 'header', `expected at least ${HEADER_BYTES} bytes, found ${size}`);
-  await source.read(header, 0);
+  const tail = new Uint8Array(Math.min(size, TAIL_BYTES));
+  const tailOffset = size - tail.length;
+  const header = new Uint8Array(HEADER_BYTES);
+  if (tailOffset > 0) await source.read(header, 0);
+  await source.read(tail, tailOffset);
+  if (tailOffset === 0) header.set(tail.subarray(0, HEADER_BYTES));
   const { id, features } = parseHeader(header, label);
   if (size < HEADER_BYTES + TRAILER_BYTES) throw incomplete(label, 'trailer', `expected header and trailer, found ${size} bytes`);
-  const trailerBytes = new Uint8Array(TRAILER_BYTES);
-  await source.read(trailerBytes, size - TRAILER_BYTES);
-  const trailer = parseTrailer(trailerBytes, header, size, label);
-  const bytes = new Uint8Array(trailer.manifestLength);
-  await source.read(bytes, trailer.manifestOffset);
+  const trailer = parseTrailer(tail.subarray(-TRAILER_BYTES), header, size, label);
+  const { manifestOffset, manifestLength } = trailer;
+  const inTail = manifestOffset >= tailOffset;
+  const bytes = inTail
+    ? tail.subarray(manifestOffset - tailOffset, manifestOffset - tailOffset + manifestLength)
+    : new Uint8Array(manifestLength);
+  if (!inTail) await source.read(bytes, manifestOffset);
   const found = hash(bytes);
   if (!sameBytes(found, trailer.manifestHash)) throw corrupt(label, 'manifest', 'expected the hash that the trailer states, found another');
   const manifest = decodeManifest(bytes, label);

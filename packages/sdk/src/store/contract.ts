@@ -87,6 +87,8 @@ export interface Lineage {
   readonly acknowledged: boolean;
   /** Epochs newer than every candidate whose acknowledged images are all gone. */
   readonly lost: readonly number[];
+  /** Every image of the store, oldest first, as `images()` tells them. */
+  readonly images: readonly ImageEntry[];
 }
 
 export interface ClaimOptions {

@@ -6,6 +6,7 @@
  * 2. Only `open` creates anything that belongs to the store as a whole.
  */
 import { resolve } from 'node:path';
+import { someAtOnce } from '../base/at-once.js';
 import { CheckpointError, messageOf, systemCode } from '../base/errors.js';
 import type { FileSystem, Ports } from '../base/ports.js';
 import type { ByteSource, ImageRef } from '../image/contract.js';
@@ -36,7 +37,7 @@ import { DirectoryJournal } from './journal.js';
 import { imagePath } from './layout.js';
 import { acquireLease } from './leases.js';
 import { removeLeftovers } from './leftovers.js';
-import { highestGeneration, type ImageFile, listImages, readHistory, walkLineage } from './lineage.js';
+import { type History, highestGeneration, type ImageFile, listImages, listRefs, readHistory, walkLineage } from './lineage.js';
 import { currentNames, repairNamesOf } from './names.js';
 import { currentOwner, livenessOf } from './owner.js';
 import { patientFileSystem } from './patient.js';
@@ -152,19 +153,22 @@ class DirectoryStore implements Store {
     const files = await listImages(store);
     const history = await readHistory(store);
     const { candidates, ...rest } = walkLineage(history, files);
-    return { newestSeal: history.newestSeal, candidates: await this.#entries(store, candidates, files), ...rest };
+    const images = await this.#entries(store, history, files);
+    const byId = new Map(images.map((image) => [image.id, image]));
+    return { newestSeal: history.newestSeal, candidates: candidates.flatMap(({ id }) => byId.get(id) ?? []), ...rest, images };
   }
 
   async images(): Promise<ImageEntry[]> {
     const store = await this.#store('select');
     const files = await listImages(store);
-    return this.#entries(store, files, files);
+    return this.#entries(store, await readHistory(store), files);
   }
 
   async resolve(nameOrId: string): Promise<ImageEntry> {
     const store = await this.#store('select');
     const files = await listImages(store);
-    const [entry] = await this.#entries(store, [await resolveImage(store, nameOrId, files)], files);
+    const found = await resolveImage(store, nameOrId, files);
+    const [entry] = await this.#entries(store, await readHistory(store), files, [found]);
     if (entry === undefined) throw this.#absent();
     return entry;
   }
@@ -194,19 +198,18 @@ class DirectoryStore implements Store {
 
   async highestGeneration(): Promise<number> {
     const store = await this.#store('select');
-    const files = await listImages(store);
-    return highestGeneration(await readHistory(store), files);
+    const images = await listRefs(store);
+    return highestGeneration(await readHistory(store), images);
   }
 
   async repairNames(): Promise<void> {
     const store = await this.#store('select');
     const files = await listImages(store);
     const { newestSeal } = await readHistory(store);
-    for (const file of files.filter((entry) => entry.epoch === newestSeal?.epoch)) {
-      const known = await knowImage(store, file).catch(() => undefined);
-      // A damaged image gets no name from here: selection reports it.
-      if (known !== undefined) await repairNamesOf(store, file, known.names);
-    }
+    const newest = files.filter((entry) => entry.epoch === newestSeal?.epoch);
+    // A damaged image gets no name from here: selection reports it.
+    const known = await someAtOnce(newest, (file) => knowImage(store, file).catch(() => undefined));
+    for (const [index, file] of newest.entries()) await repairNamesOf(store, file, known[index]?.names ?? []);
   }
 
   async prune(retention: Retention, currentEpoch: number, warn: (message: string) => void = this.#warn): Promise<ImageRef[]> {
@@ -233,8 +236,8 @@ class DirectoryStore implements Store {
     );
   }
 
-  async #entries(store: StoreContext, picked: readonly ImageFile[], files: readonly ImageFile[]): Promise<ImageEntry[]> {
-    const names = await currentNames(store, await readHistory(store), files);
+  async #entries(store: StoreContext, history: History, files: readonly ImageFile[], picked = files): Promise<ImageEntry[]> {
+    const names = await currentNames(store, history, files);
     return picked.map((file) => ({ ...file, names: names.get(file.id) ?? [] }));
   }
 

@@ -9,6 +9,7 @@
  *    its id and in no other way, unless an incarnation was started from it by that id.
  */
 import { join } from 'node:path';
+import { someAtOnce } from '../base/at-once.js';
 import type { ImageRef } from '../image/contract.js';
 import type { StoreContext } from './context.js';
 import type { Seal } from './contract.js';
@@ -37,35 +38,34 @@ export interface Walk {
   readonly lost: readonly number[];
 }
 
-const AT_ONCE = 16;
-
 function byAge(a: ImageRef, b: ImageRef): number {
   return a.epoch - b.epoch || a.generation - b.generation || (a.id < b.id ? -1 : 1);
 }
 
 /** Everything that has the name of an image, oldest first; what is no regular file is found out, and told, when it is read. */
 export async function listImages(store: StoreContext): Promise<ImageFile[]> {
+  const found = await someAtOnce(await listRefs(store), async ({ path, ...ref }): Promise<ImageFile | undefined> => {
+    const stat = await translated({ operation: 'look at', path }, () => ifPresent(() => store.fs.lstat(path)));
+    return stat === undefined ? undefined : { ...ref, path, size: stat.size };
+  });
+  return found.filter((file) => file !== undefined).sort(byAge);
+}
+
+/** The same by their names alone, in no order. */
+export async function listRefs(store: StoreContext): Promise<Omit<ImageFile, 'size'>[]> {
   const { images } = store.paths;
   const files = await translated({ operation: 'list', path: images }, () => store.fs.readdir(images));
-  const found: ImageFile[] = [];
-  for (const file of files) {
+  return files.flatMap((file) => {
     const ref = parseImageFile(file);
-    if (ref === undefined) continue;
-    const path = join(images, file);
-    const stat = await translated({ operation: 'look at', path }, () => ifPresent(() => store.fs.lstat(path)));
-    if (stat !== undefined) found.push({ ...ref, path, size: stat.size });
-  }
-  return found.sort(byAge);
+    return ref === undefined ? [] : [{ ...ref, path: join(images, file) }];
+  });
 }
 
 export async function readHistory(store: StoreContext): Promise<History> {
   const index = await readEpochs(store);
   const sealed = index.sealed();
   const seals = new Map<number, Seal>();
-  for (let start = 0; start < sealed.length; start += AT_ONCE) {
-    const part = await Promise.all(sealed.slice(start, start + AT_ONCE).map((epoch) => readSeal(store, epoch)));
-    for (const seal of part) seals.set(seal.epoch, seal);
-  }
+  for (const seal of await someAtOnce(sealed, (epoch) => readSeal(store, epoch))) seals.set(seal.epoch, seal);
   const newest = sealed.at(-1);
   return { index, seals, newestSeal: newest === undefined ? undefined : seals.get(newest) };
 }
@@ -105,7 +105,7 @@ export function walkLineage({ index, seals, newestSeal }: History, files: readon
 }
 
 /** Highest generation that this store knows of, from files and from what the seals remember of deleted ones. */
-export function highestGeneration(history: History, files: readonly ImageFile[]): number {
+export function highestGeneration(history: History, images: readonly ImageRef[]): number {
   const sealed = [...history.seals.values()].flatMap((seal) => [seal.frontier, seal.source.kind === 'image' ? seal.source.generation : 0]);
-  return Math.max(0, ...files.map((file) => file.generation), ...sealed);
+  return [...images.map(({ generation }) => generation), ...sealed].reduce((highest, generation) => Math.max(highest, generation), 0);
 }

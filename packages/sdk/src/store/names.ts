@@ -8,6 +8,7 @@
  * 3. The manifest carries the names too, so that an entry lost to a kill can be made again.
  */
 import { dirname, join } from 'node:path';
+import { someAtOnce } from '../base/at-once.js';
 import { CheckpointError } from '../base/errors.js';
 import { isImageName } from '../base/ids.js';
 import type { ImageRef } from '../image/contract.js';
@@ -60,17 +61,34 @@ async function entriesOf(store: StoreContext, name: string): Promise<NameEntry[]
   return entries.sort((a, b) => b.epoch - a.epoch || b.generation - a.generation);
 }
 
+/** Images by where they stand in the run: a zombie may have written a second one there. */
+type Places = ReadonlyMap<string, readonly ImageFile[]>;
+
+function placeOf({ epoch, generation }: Pick<ImageRef, 'epoch' | 'generation'>): string {
+  return `${epoch}-${generation}`;
+}
+
+function placesOf(files: readonly ImageFile[]): Places {
+  const places = new Map<string, ImageFile[]>();
+  for (const file of files) {
+    const there = places.get(placeOf(file));
+    if (there === undefined) places.set(placeOf(file), [file]);
+    else there.push(file);
+  }
+  return places;
+}
+
 /** What a name's entries say against these files: the newest image that is there, and a newer entry whose image is not. */
 async function holderOf(
   store: StoreContext,
   name: string,
   history: History,
-  files: readonly ImageFile[],
+  places: Places,
 ): Promise<{ readonly image?: ImageFile; readonly lost?: NameEntry }> {
   let lost: NameEntry | undefined;
   for (const entry of await entriesOf(store, name)) {
     if (isLate(history, entry)) continue;
-    const there = files.filter((file) => file.epoch === entry.epoch && file.generation === entry.generation);
+    const there = places.get(placeOf(entry)) ?? [];
     const id = there.length === 0 ? undefined : await readName(store, entry.path);
     const image = there.find((file) => file.id === id);
     if (image !== undefined) return lost === undefined ? { image } : { image, lost };
@@ -86,7 +104,7 @@ export async function findName(
   history: History,
   files: readonly ImageFile[],
 ): Promise<ImageFile | undefined> {
-  const { image, lost } = await holderOf(store, name, history, files);
+  const { image, lost } = await holderOf(store, name, history, placesOf(files));
   if (lost === undefined) return image;
   // The files were listed earlier: the image may have been committed since, or removed together with its entry.
   const id = await readName(store, lost.path);
@@ -109,10 +127,10 @@ export async function currentNames(
   files: readonly ImageFile[],
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const names = new Map<string, string[]>();
-  for (const name of await allNames(store)) {
-    const { image, lost } = await holderOf(store, name, history, files);
+  const places = placesOf(files);
+  const held = await someAtOnce(await allNames(store), async (name) => ({ name, ...(await holderOf(store, name, history, places)) }));
+  for (const { name, image, lost } of held)
     if (image !== undefined && lost === undefined) names.set(image.id, [...(names.get(image.id) ?? []), name]);
-  }
   return names;
 }
 
@@ -131,12 +149,9 @@ export async function repairNamesOf(store: StoreContext, image: ImageRef, names:
 
 /** Ids of the images that a name stands for, or would if the newer image of that name had not gone. */
 export async function namedImages(store: StoreContext, history: History, files: readonly ImageFile[]): Promise<ReadonlySet<string>> {
-  const ids = new Set<string>();
-  for (const name of await allNames(store)) {
-    const { image } = await holderOf(store, name, history, files);
-    if (image !== undefined) ids.add(image.id);
-  }
-  return ids;
+  const places = placesOf(files);
+  const held = await someAtOnce(await allNames(store), (name) => holderOf(store, name, history, places));
+  return new Set(held.flatMap(({ image }) => image?.id ?? []));
 }
 
 /** Removes the entries that `matches` picks, durably. */

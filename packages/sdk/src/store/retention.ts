@@ -9,6 +9,7 @@
  *    is deleted.
  * 4. Only the newest epoch deletes; it looks again right before it does.
  */
+import { someAtOnce } from '../base/at-once.js';
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
 import type { ImageRef } from '../image/contract.js';
 import { directoryIdentity, isCopied, type KnownImage, type StoreContext } from './context.js';
@@ -53,16 +54,12 @@ export async function prune(store: StoreContext, { keep }: Retention, currentEpo
 
 /** Every image's verified manifest, or undefined when one cannot be read (invariant 3). */
 async function knowAll(store: StoreContext, files: readonly ImageFile[], warn: Warn): Promise<ReadonlyMap<string, KnownImage> | undefined> {
-  const known = new Map<string, KnownImage>();
-  for (const file of files) {
-    try {
-      known.set(file.id, await knowImage(store, file));
-    } catch (cause) {
-      warn(`pruned nothing in ${store.paths.root}: ${messageOf(cause)}; once the image is whole or removed by its id, retention goes on`);
-      return undefined;
-    }
+  try {
+    return new Map(await someAtOnce(files, async (file) => [file.id, await knowImage(store, file)] as const));
+  } catch (cause) {
+    warn(`pruned nothing in ${store.paths.root}: ${messageOf(cause)}; once the image is whole or removed by its id, retention goes on`);
+    return undefined;
   }
-  return known;
 }
 
 /** An image that lacks a base restores nothing and does not count as kept. */
@@ -102,8 +99,9 @@ async function deleteImages(store: StoreContext, victims: readonly ImageFile[]):
   // Names first, as in removeImage: killed in between, an image without its old name is still found and deleted the next time.
   const going = new Set(victims.map((file) => `${file.epoch} ${file.generation}`));
   await removeEntries(store, (place) => going.has(`${place.epoch} ${place.generation}`));
-  for (const { path } of victims)
-    await translated({ operation: 'remove', path, phase: 'retention' }, () => ifPresent(() => store.fs.unlink(path)));
+  await someAtOnce(victims, ({ path }) =>
+    translated({ operation: 'remove', path, phase: 'retention' }, () => ifPresent(() => store.fs.unlink(path))),
+  );
   await syncFolder(store.fs, store.paths.images);
   return victims.map(({ id, epoch, generation }) => ({ id, epoch, generation }));
 }

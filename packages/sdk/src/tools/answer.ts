@@ -26,7 +26,7 @@ const resultSchema = z.object({
   }),
   reason: z.enum(['call', 'signal', 'timer', 'request-file', 'finish']),
   times: z.object({ quiesceMs: amount, freezeMs: amount, captureMs: amount, persistMs: amount, totalMs: amount }),
-  bytes: z.object({ state: amount, dirty: amount, stored: amount }),
+  bytes: z.object({ state: amount, dirty: amount, uncopied: amount.default(0), stored: amount }),
 });
 
 const answerSchema = z.discriminatedUnion('ok', [

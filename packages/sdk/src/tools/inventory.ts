@@ -5,6 +5,7 @@
  * 1. A damaged image is listed, with its damage; it never hides the others.
  * 2. Only trailer and manifest are read here: `damage` undefined does not mean that the sections are intact.
  */
+import { someAtOnce } from '../base/at-once.js';
 import { CheckpointError, type ErrorCode, isCheckpointError } from '../base/errors.js';
 import type { Manifest } from '../image/contract.js';
 import { readManifest } from '../image/reader.js';
@@ -98,8 +99,7 @@ async function listEntry(store: Store, entry: ImageEntry, view: LineageView): Pr
 export async function listImages(dir?: string): Promise<ListedImage[]> {
   const { store } = await openStore(dir, 'listImages');
   const view = await viewLineage(store);
-  const listed: ListedImage[] = [];
-  for (const entry of (await store.images()).reverse()) listed.push(await listEntry(store, entry, view));
+  const listed = await someAtOnce(view.lineage.images.toReversed(), (entry) => listEntry(store, entry, view));
   if (listed.length === 0 && view.lineage.acknowledged) throw imagesMissing(store);
   return listed;
 }
@@ -116,7 +116,7 @@ function imagesMissing({ location }: Store): CheckpointError {
 /** The image meant by a name or id, or the newest: on the lineage if there is one, else of all. */
 export async function chooseEntry(store: Store, view: LineageView, nameOrId: string | undefined): Promise<ImageEntry> {
   if (nameOrId !== undefined && nameOrId !== 'latest') return store.resolve(nameOrId);
-  const newest = view.lineage.candidates[0] ?? (await store.images()).at(-1);
+  const newest = view.lineage.candidates[0] ?? view.lineage.images.at(-1);
   if (newest !== undefined) return newest;
   throw new CheckpointError(
     'ERR_CKPT_NO_IMAGE',

@@ -1,0 +1,28 @@
+/**
+ * The same work on many things, some of them at a time, with the results in order.
+ *
+ * Invariants
+ * 1. No more than AT_ONCE are under way: memory and open files stay bounded, however many there are.
+ * 2. The first failure is what the whole rejects with, once everything that was begun has ended; nothing more is begun.
+ */
+const AT_ONCE = 16;
+
+export async function someAtOnce<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  let failed = false;
+  const runner = async (): Promise<void> => {
+    while (next < items.length && !failed) {
+      const index = next++;
+      try {
+        results[index] = await work(items[index] as T); // index < items.length
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  const ends = await Promise.allSettled(Array.from({ length: Math.min(AT_ONCE, items.length) }, runner));
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  return results;
+}
