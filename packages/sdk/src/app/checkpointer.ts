@@ -8,27 +8,20 @@
  */
 import { CheckpointError } from '../base/errors.js';
 import { callPlace, type Place } from '../base/place.js';
-import type { Handler } from '../checkpoint/handlers.js';
 import type { CheckpointResult } from '../checkpoint/request.js';
-import type { SafepointGate } from '../checkpoint/safepoint.js';
 import { SHARED } from '../checkpoint/thread-protocol.js';
-import type { ClassOptions } from '../codec/classes.js';
 import type { FileOptions } from '../files/contract.js';
 import type { TrackedFile } from '../files/tracked-file.js';
 import type { ForkOptions } from '../members/carrier.js';
 import type { Channel } from '../members/channel.js';
 import type { MemberHandle } from '../members/participant.js';
+import type { SafepointGate } from '../members/safepoint-gate.js';
 import type { StartPlan } from '../restart/plan.js';
-import type { Collection, CollectionKey } from '../state/collection.js';
-import type { ProvideOptions, StateOptions } from '../state/provider.js';
-import type { SeededRandom } from '../state/random.js';
-import type { RunTimer } from '../state/run-timer.js';
-import type { WasmMemory, WasmOptions } from '../state/wasm.js';
 import { assertCheckpointArguments, assertForkArguments, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
 import type { EventName, Listener, StartResult } from './events.js';
 import type { Life } from './life.js';
 import type { OnMember, WorkerOptions } from './members.js';
-import { Registration } from './registration.js';
+import { Registering } from './registering.js';
 import { safely } from './safely.js';
 
 /** Run time of the program, summed over its incarnations; it stands while the program is down. */
@@ -37,90 +30,23 @@ export interface ProgramClock {
   now(): number;
 }
 
-const MAIN = 'main';
-
-export class Checkpointer {
+export class Checkpointer extends Registering {
   readonly clock: ProgramClock;
   readonly #life: Life;
   readonly #shared: Int32Array;
-  readonly #registration: Registration;
   readonly #plan: () => Promise<StartPlan>;
   readonly #gate: SafepointGate;
-  /** The safepoint that lets the event loop turn, while it does. */
-  #turn: Promise<void> | undefined;
+  /** The safepoint of each task that lets the event loop turn, while it does. */
+  readonly #turns = new Map<string, Promise<void>>();
 
   /** @internal made by openCheckpointer */
   constructor(life: Life, plan: () => Promise<StartPlan>) {
+    super(life, life.timerClock);
     this.#life = life;
     this.#plan = plan;
-    this.#registration = new Registration(life.registry, life.classes, life.timerClock);
     this.#shared = life.shared;
     this.#gate = life.conductor.gate;
     this.clock = { now: () => life.runClock.now() };
-  }
-
-  /**
-   * Registers a class, so that its instances can be part of the state: they come back with the prototype of the class, the
-   * constructor does not run. Without `encode` and `decode` their own properties are carried; with them, what `encode` returns.
-   * @param name what images call the class
-   * @throws TypeError for a bad argument, a name or class that is registered already, a class with private fields and no
-   *   `encode`, or after the first state() or provide()
-   */
-  registerClass<T extends object>(name: string, maker: abstract new (...args: never[]) => T, options: ClassOptions<T> = {}): void {
-    this.#life.assertRegistering(`registerClass('${name}')`);
-    this.#registration.registerClass(name, maker, options);
-  }
-
-  /**
-   * Registers an object as state and returns it: the one of the image, or what `init` makes. It is captured by
-   * reference from then on, so change it in place.
-   * @throws TypeError for a primitive; CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA, ERR_CKPT_UNSUPPORTED_VALUE
-   */
-  state<T extends object>(name: string, init: () => T, options: StateOptions = {}): T {
-    this.#life.assertRegistering(`state('${name}')`);
-    return this.#registration.state(name, init, options);
-  }
-
-  /** Registers a capture function and a restore function. @throws CheckpointError ERR_CKPT_EXISTS, _PHASE, _SCHEMA */
-  provide<T>(name: string, options: ProvideOptions<T>): void {
-    this.#life.assertRegistering(`provide('${name}')`);
-    this.#registration.provide(name, options);
-  }
-
-  /** A seedable generator whose place in its sequence is part of every image. */
-  random(name: string, seed: number | string): SeededRandom {
-    this.#life.assertRegistering(`random('${name}')`);
-    return this.#registration.random(name, seed);
-  }
-
-  /**
-   * Runs `handler` once, `ms` milliseconds of run time after start(): what is left of it is part of every image, and it stands
-   * while the program is down. It does not keep the program alive.
-   * @throws TypeError; CheckpointError ERR_CKPT_EXISTS, _PHASE, _SCHEMA
-   */
-  timer(name: string, ms: number, handler: () => void): RunTimer {
-    this.#life.assertRegistering(`timer('${name}')`);
-    return this.#registration.timer(name, ms, handler);
-  }
-
-  /**
-   * Registers the memory of a WebAssembly instance, and exported mutable globals. start() puts them into the program's new
-   * instance, before the atRestart handlers: register right after it is made.
-   * @throws TypeError for an immutable global; CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA
-   */
-  wasm(name: string, memory: WasmMemory, options: WasmOptions = {}): void {
-    this.#life.assertRegistering(`wasm('${name}')`);
-    this.#registration.wasm(name, memory, options);
-  }
-
-  /**
-   * A Map whose checkpoint costs what changed. Values count as they are at the checkpoint after `set`; what is changed in
-   * place has to be set again, or told with `touch(key)`.
-   * @throws CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA
-   */
-  collection<K extends CollectionKey, V>(name: string): Collection<K, V> {
-    this.#life.assertRegistering(`collection('${name}')`);
-    return this.#registration.collection(name);
   }
 
   /**
@@ -190,24 +116,6 @@ export class Checkpointer {
     this.#life.members.onMember(answer);
   }
 
-  /** Runs before each capture, newest registration first. */
-  atCheckpoint(handler: Handler): void {
-    this.#life.assertRegistering('atCheckpoint()');
-    this.#life.handlers.add('atCheckpoint', handler);
-  }
-
-  /** Runs when the same process goes on, also after a failed checkpoint; oldest registration first. */
-  atResume(handler: Handler): void {
-    this.#life.assertRegistering('atResume()');
-    this.#life.handlers.add('atResume', handler);
-  }
-
-  /** Runs in a new process once its state is restored; oldest registration first. */
-  atRestart(handler: Handler): void {
-    this.#life.assertRegistering('atRestart()');
-    this.#life.handlers.add('atRestart', handler);
-  }
-
   on<E extends EventName>(event: E, listener: Listener<E>): this {
     this.#life.events.on(event, listener);
     return this;
@@ -235,7 +143,7 @@ export class Checkpointer {
   /** Ends registration, restores what the image holds, runs atRestart handlers. Effects happen here. */
   async start(): Promise<StartResult> {
     const result = await this.#life.start();
-    if (!result.finished) this.#registration.begin();
+    if (!result.finished) this.begun();
     return result;
   }
 
@@ -248,20 +156,34 @@ export class Checkpointer {
     if (step !== undefined) this.#gate.passedStep = step;
     if (this.#shared[SHARED.ATTENTION] === 0) return undefined;
     // Nothing is due and the loop is to turn already: a caller that did not await gets the same turn again.
-    if (this.#turn !== undefined && !this.#life.conductor.due) return this.#turn;
-    return this.#life.attention.calmed() ? undefined : this.#takeTurn(step);
+    const task = this.#life.tasks.current;
+    const turn = this.#turns.get(task);
+    if (turn !== undefined && !this.#life.conductor.due) return turn;
+    return this.#life.attention.calmed() ? undefined : this.#takeTurn(task, step);
   }
 
   /** A safepoint inside a synchronous loop: a due checkpoint is taken before it returns. Handlers must be synchronous. */
   safepointSync(): void {
     if (this.#shared[SHARED.ATTENTION] === 0) return;
     this.#life.assertAtSafepoint('safepointSync()');
-    this.#life.serveSync(MAIN, callPlace());
+    this.#life.serveSync(this.#life.tasks.current, callPlace());
   }
 
   /** A safepoint that lasts while `work` is pending. After a restart `work` is done again. */
   async safe<T>(work: PromiseLike<T> | T): Promise<T> {
-    return await safely(this.#life, MAIN, callPlace(), work);
+    return await safely(this.#life, this.#life.tasks.current, callPlace(), work);
+  }
+
+  /**
+   * Runs `work` as a task: an activity with safepoints of its own, beside others of its kind. Each of them has to stand for a
+   * checkpoint. The caller stands until the task ends, so await it, or several with Promise.all. After a restart it is begun
+   * again, with the state as it was.
+   * @returns what `work` returns
+   * @throws TypeError; CheckpointError ERR_CKPT_EXISTS while one of that name runs, and as safepoint()
+   */
+  async task<T>(name: string, work: () => Promise<T> | T): Promise<T> {
+    this.#life.assertAtSafepoint(`task('${name}')`);
+    return await this.#life.tasks.run(name, callPlace(), work);
   }
 
   /**
@@ -271,20 +193,20 @@ export class Checkpointer {
   async checkpoint(name?: string, options: CheckpointOptions = {}): Promise<CheckpointResult> {
     assertCheckpointArguments(name, options);
     this.#life.assertAtSafepoint(`checkpoint(${name === undefined ? '' : `'${name}'`})`);
-    return await this.#life.standAndAsk(MAIN, callPlace(), name, options);
+    return await this.#life.standAndAsk(this.#life.tasks.current, callPlace(), name, options);
   }
 
   /** Writes the final image and marks it; a later start says finished. Lets go of the store. */
   async finish(): Promise<CheckpointResult | undefined> {
-    const result = await this.#life.finish(MAIN, callPlace());
-    this.#registration.end();
+    const result = await this.#life.finish(this.#life.tasks.current, callPlace());
+    this.ended();
     return result;
   }
 
   /** Lets go of the store, after a commit under way. Never writes an image. @throws CheckpointError ERR_CKPT_REENTRANT */
   async close(): Promise<void> {
     this.#life.assertNotInside('close()');
-    this.#registration.end();
+    this.ended();
     await this.#life.close();
   }
 
@@ -292,22 +214,22 @@ export class Checkpointer {
     return this.close();
   }
 
-  #takeTurn(step: number | undefined): Promise<void> {
-    const turn = this.#standAndTurn(callPlace(), step).finally(() => {
-      if (this.#turn === turn) this.#turn = undefined;
+  #takeTurn(task: string, step: number | undefined): Promise<void> {
+    const turn = this.#standAndTurn(task, callPlace(), step).finally(() => {
+      if (this.#turns.get(task) === turn) this.#turns.delete(task);
     });
-    this.#turn = turn;
+    this.#turns.set(task, turn);
     return turn;
   }
 
-  async #standAndTurn(place: Place, step: number | undefined): Promise<void> {
+  async #standAndTurn(task: string, place: Place, step: number | undefined): Promise<void> {
     this.#life.assertAtSafepoint('safepoint()');
     const { gate } = this.#life.conductor;
-    gate.arrive(MAIN, place, 'safepoint', step);
+    gate.arrive(task, place, 'safepoint', step);
     try {
       await new Promise<void>((resolve) => setImmediate(resolve));
     } finally {
-      const held = gate.leave(MAIN, 'safepoint');
+      const held = gate.leave(task, 'safepoint');
       if (held !== undefined) await this.#life.keepAlive.during(held);
       this.#life.attention.turned();
     }

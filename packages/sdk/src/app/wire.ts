@@ -120,7 +120,7 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     allowedSync: () => permit.allowedSync(),
     waitReleased: (released) => background.waitSync(released),
     assertAlive: () => permit.assertAlive(),
-    gate: (take) => conductor().gate.whenGoingOn(MAIN, take),
+    gate: (take) => conductor().gate.whenGoingOn(life().tasks.current, take),
   });
   return {
     events,
@@ -134,7 +134,7 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     handlers: new Handlers(clock, resolved.handlerTimeoutMs),
     registry: makeRegistry(opened),
     carried: makeCarried(opened),
-    tip: makeTip(opened, runClock, () => members.set.records()),
+    tip: makeTip(opened, runClock, () => members.set.rounds.records()),
     members,
   };
 }
@@ -192,10 +192,10 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
   return {
     ...rooms,
     clock: ports.clock,
-    members: members.set,
+    members: members.set.rounds,
     waitingMs: resolved.quiesceTimeoutMs,
     events: conductorEvents(resolved, rooms),
-    prepare: ({ reason, name }) => both(files.settled(), members.set.prepare(reason, name)),
+    prepare: ({ reason, name }) => both(files.settled(), members.set.rounds.prepare(reason, name)),
     capture: () =>
       members.merge(
         captureMember(MAIN, [...registry.list(), ...members.providers()], {
