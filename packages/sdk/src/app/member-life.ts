@@ -144,6 +144,7 @@ export class MemberLife {
       this.#postFinal();
       return { restarted: true, finished: true, incarnation };
     }
+    this.channels.reopen();
     await this.#agent.go();
     this.#stage = 'running';
     this.#agent.look(undefined);
