@@ -69,6 +69,35 @@ await ckpt.finish();
     expect(sum).toMatchObject({ count: 3000, sum: 4_498_500, order: true });
   }, 120_000);
 
+  it('F47: a message that was not sent yet arrives although its sender is past the channel and never opens it again', async () => {
+    const lab = laboratory({
+      'w.mjs': `${JOIN}
+const s = ckpt.state('s', () => ({ sent: false }));
+await ckpt.start();
+if (!s.sent) ckpt.channel('back', 'main').send('from w');
+s.sent = true;
+ckpt.channel('sent', 'main').send(true);
+const got = await ckpt.safe(ckpt.channel(process.env.LATE ? 'there' : 'never', 'main').receive());
+ckpt.channel('got', 'main').send(got);
+await ckpt.finish();
+`,
+    });
+    const program = `
+const ckpt = await open({ dir: 'store' });
+const s = ckpt.state('s', () => ({ sent: false }));
+ckpt.worker('w', new URL('./w.mjs', import.meta.url));
+const { restarted } = await ckpt.start();
+if (!s.sent) ckpt.channel('there', 'w').send('from main');
+s.sent = true;
+await ckpt.safe(ckpt.channel('sent', 'w').receive());
+if (!process.env.LATE) { say('asking'); await ckpt.checkpoint(); process.kill(process.pid, 'SIGKILL'); }
+say('got', { restarted, back: await ckpt.safe(ckpt.channel('back', 'w').receive()), there: await ckpt.safe(ckpt.channel('got', 'w').receive()) });
+await ckpt.close();
+`;
+    expect(await lab.start(program).ended).toMatchObject({ said: [{ word: 'asking' }], stderr: '' });
+    expect((await lab.run(program, { env: { LATE: '1' } }))['got']).toMatchObject({ restarted: true, back: 'from w', there: 'from main' });
+  });
+
   it('F76: a member that waits for ever and one that has finished do not hold up checkpoints', async () => {
     const lab = new Laboratory({
       'idle.mjs': `${JOIN}\nawait ckpt.start();\nawait ckpt.safe(ckpt.channel('never', 'main').receive());\n`,

@@ -147,6 +147,7 @@ export class MemberLife {
       this.#postFinal();
       return { restarted: true, finished: true, incarnation };
     }
+    this.channels.reopen();
     await this.#agent.go();
     this.#stage = 'running';
     this.#agent.look(undefined);

@@ -172,6 +172,7 @@ export class Members {
   /** Starts the members; resolves when all have restored their state. */
   async launch(): Promise<void> {
     const { clock, handlerTimeoutMs: ms, blame } = this.#parts;
+    this.#channels.reopen();
     try {
       await within(clock, this.set.roster.launch(), { ms, keepAlive: true, onTimeout: () => this.#notStarted() });
     } catch (error) {

@@ -3,7 +3,8 @@
  *
  * Invariants
  * 1. A recorded end that the program has not opened keeps its messages and is carried into every image.
- * 2. A channel is told by its name and its two members, in whatever order they name each other.
+ * 2. One that has messages to send is opened at the start: the program may be past all that it says on that channel.
+ * 3. A channel is told by its name and its two members, in whatever order they name each other.
  */
 import type { MessagePort } from 'node:worker_threads';
 import { type Channel, ChannelEnd, type ChannelHooks, type ChannelRecord } from './channel.js';
@@ -40,6 +41,11 @@ export class ChannelTable {
     this.#ends.set(key, end);
     this.#announce(key);
     return end;
+  }
+
+  /** Invariant 2. */
+  reopen(): void {
+    for (const { name, peer, outbox } of [...this.#recorded.values()]) if (outbox.length > 0) this.open(name, peer);
   }
 
   connect(key: string, port: MessagePort): void {

@@ -1,0 +1,153 @@
+/**
+ * Networks of members, killed at random: of each, the program, a thread or a child dies again and again, at any step of what
+ * it does, until the network comes to its end.
+ *
+ * In every life
+ *   1. each message is received once, in its order and whole (the network ends with the numbers of one that runs alone);
+ *   2. a checkpoint fails for a member that dies, and for nothing else; none is acknowledged without that member;
+ *   3. nobody waits for ever.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'vitest';
+import { endOf, type Network, networkOf } from '../fixtures/network-plan.mjs';
+import { nodePath } from '../fixtures/node.js';
+import { type Seeded, seeded } from '../fixtures/seeded.js';
+
+const PROGRAM = fileURLToPath(new URL('../fixtures/network-program.mjs', import.meta.url));
+const PATIENCE_MS = 90_000;
+/** Of one network: then it is let go to its end. */
+const MOST_KILLS = 3;
+
+export interface Tally {
+  networks: number;
+  checkpoints: number;
+  /** Lives that were ended, by who died. */
+  readonly kills: { program: number; worker: number; process: number };
+}
+
+interface Said {
+  readonly word: string;
+  readonly [more: string]: unknown;
+}
+
+interface Ended {
+  readonly code: number | null;
+  readonly said: readonly Said[];
+  readonly err: string;
+}
+
+interface Death {
+  readonly member: number;
+  readonly at: 'time' | 'life' | 'event' | 'handler' | 'capture' | 'resume' | 'restore';
+  readonly on?: string;
+  readonly count: number;
+  readonly after?: number;
+  readonly how?: 'exit' | 'throw' | 'SIGKILL';
+  readonly linger?: number;
+}
+
+function deathIn(network: Network, random: Seeded): Death {
+  const occasion = { count: 1 + random.whole(4), linger: random.whole(3) * 20 };
+  if (random.whole(3) === 0) {
+    if (random.whole(4) === 0) return { member: 0, at: 'time', count: 100 + random.whole(900) };
+    const on = random.pick(['requested', 'quiesced', 'captured', 'committed'] as const);
+    return { member: 0, at: 'life', on, count: 1 + random.whole(6), after: random.whole(12) };
+  }
+  const member = random.whole(network.members + 1);
+  const hows = network.kinds[member] === 'worker' ? (['exit', 'throw'] as const) : (['exit', 'throw', 'SIGKILL'] as const);
+  const at = random.pick(['event', 'event', 'handler', 'capture', 'resume', 'restore'] as const);
+  const own = network.events.filter(({ from, to }) => from === member || to === member).length;
+  const count = at === 'event' ? 1 + random.whole(Math.max(1, own)) : at === 'restore' ? 1 : occasion.count;
+  return { ...occasion, member, at, count, how: random.pick(hows) };
+}
+
+async function live(store: string, network: Network, longest: number, death: Death | undefined): Promise<Ended> {
+  const { CKPT_RESTART: _, CKPT_DIR: __, ...inherited } = process.env;
+  const child = spawn(nodePath, [PROGRAM], {
+    env: {
+      ...inherited,
+      CKPT_DIR: store,
+      NETWORK_SEED: String(network.seed),
+      NETWORK_LONGEST: String(longest),
+      ...(death === undefined ? {} : { NETWORK_DEATH: JSON.stringify(death) }),
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let [out, err] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+  const impatience = setTimeout(() => {
+    err += `did not end within ${PATIENCE_MS} ms`;
+    child.kill('SIGKILL');
+  }, PATIENCE_MS);
+  const [code] = await once(child, 'close');
+  clearTimeout(impatience);
+  const whole = out.slice(0, out.lastIndexOf('\n') + 1).split('\n');
+  return { code: code === null ? null : Number(code), said: whole.filter(Boolean).map((line): Said => JSON.parse(line)), err };
+}
+
+/** Invariant 2. */
+function judge({ said, err }: Ended, context: string): void {
+  expect(err.includes('did not end within'), context).toBe(false);
+  const dying = said.some(({ word }) => word === 'dying');
+  const failures = said.filter(({ word, code }) => word === 'failed' && !(dying && code === 'ERR_CKPT_MEMBER'));
+  expect(failures, context).toEqual([]);
+  const died = said.filter(({ word, code }) => word === 'died' && !(dying && code === 'ERR_CKPT_MEMBER'));
+  expect(died, context).toEqual([]);
+  expect(
+    said.filter(({ word, lost }) => word === 'started' && Array.isArray(lost) && lost.length > 0),
+    context,
+  ).toEqual([]);
+}
+
+/** One network, from its first start to its end. */
+async function oneNetwork(seed: number, longest: number, tally: Tally): Promise<void> {
+  const network = networkOf(seed, longest);
+  const random = seeded(seed + 1);
+  const folder = mkdtempSync(join(tmpdir(), 'ckpt-network-'));
+  let acknowledged = 0;
+  try {
+    for (let lives = 0; ; lives++) {
+      const death = lives < MOST_KILLS ? deathIn(network, random) : undefined;
+      const ended = await live(join(folder, 'store'), network, longest, death);
+      const summary = { ...network, events: network.events.length };
+      const context = `network ${seed}, life ${lives}: ${JSON.stringify({ death, ...summary })} ${JSON.stringify(ended.said.slice(-12))} ${ended.err}`;
+      judge(ended, context);
+      const started = ended.said.find(({ word }) => word === 'started');
+      if (started !== undefined && acknowledged > 0) expect(Number(started['generation']), context).toBeGreaterThanOrEqual(acknowledged);
+      for (const { word, generation } of ended.said) if (word === 'committed') acknowledged = Number(generation);
+      tally.checkpoints += ended.said.filter(({ word }) => word === 'committed').length;
+      const result = ended.said.find(({ word }) => word === 'ended');
+      if (result !== undefined) {
+        expect(result['sums'], context).toEqual(endOf(network));
+        tally.networks++;
+        return;
+      }
+      expect(death, context).toBeDefined();
+      const kind = network.kinds[death?.member ?? 0] ?? 'program';
+      tally.kills[kind]++;
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @param longest events of a network at most */
+export async function killNetworks(
+  seed: number,
+  longest: number,
+  enough: (tally: Tally) => boolean,
+  told: (tally: Tally) => void = () => {},
+): Promise<Tally> {
+  const tally: Tally = { networks: 0, checkpoints: 0, kills: { program: 0, worker: 0, process: 0 } };
+  for (let next = seed; !enough(tally); next += 2) {
+    await oneNetwork(next, longest, tally);
+    told(tally);
+  }
+  return tally;
+}
