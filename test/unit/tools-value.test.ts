@@ -53,6 +53,21 @@ describe('a path', () => {
     ['sim["odd key"]["a.b"]', true],
   ])('%s finds its value', (path, value) => expect(at(path)).toEqual(value));
 
+  it('tells a bigint for a key from a number', () => {
+    const keys = new Map<unknown, string>([
+      [3, 'number'],
+      [3n, 'bigint'],
+      [-3n, 'below'],
+    ]);
+    for (const [path, found] of [
+      ['sim<key 3>', 'number'],
+      ['sim<key 3n>', 'bigint'],
+      ['sim<key -3n>', 'below'],
+    ] as const)
+      expect(valueAt(keys, parsePath(path, ['sim']))).toBe(found);
+    expect(() => valueAt(keys, parsePath('sim<key -3>', ['sim']))).toThrow(expect.objectContaining({ code: 'ERR_CKPT_NOT_FOUND' }));
+  });
+
   it.each([
     'sim.none',
     'sim.grid[10]',

@@ -20,7 +20,13 @@ export function indexStep(index: number): string {
 export function mapStep(key: unknown, entry: number, toKey: boolean): string {
   if (toKey) return `<key #${entry}>`;
   if (typeof key === 'string') return `<key ${JSON.stringify(key)}>`;
-  return typeof key === 'object' || typeof key === 'function' || typeof key === 'symbol' ? `<value #${entry}>` : `<key ${String(key)}>`;
+  const nameless = typeof key === 'object' || typeof key === 'function' || typeof key === 'symbol';
+  return nameless ? `<value #${entry}>` : `<key ${keyText(key)}>`;
+}
+
+/** A key that is neither text, object nor symbol: a bigint as in a program, `3n`. */
+export function keyText(key: unknown): string {
+  return typeof key === 'bigint' ? `${key}n` : String(key);
 }
 
 export function setStep(item: number): string {

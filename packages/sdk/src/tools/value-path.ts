@@ -9,6 +9,7 @@
 import { types } from 'node:util';
 import { CheckpointError } from '../base/errors.js';
 import { Tagged } from '../codec/classes.js';
+import { keyText } from '../codec/paths.js';
 import { bytesOf, elementsOf, entriesOf, held, isBuffer, isObject, itemsOf, kindOf, ownValue } from './value-kinds.js';
 
 type Step = { readonly text: string } & (
@@ -194,7 +195,7 @@ function keyed(value: unknown, text: string): Found {
     return key === undefined ? undefined : held(value, key);
   }
   for (const [key, of] of entriesOf(value)) {
-    if (!isObject(key) && typeof key !== 'string' && typeof key !== 'symbol' && String(key) === text) return { value: of };
+    if (!isObject(key) && typeof key !== 'string' && typeof key !== 'symbol' && keyText(key) === text) return { value: of };
   }
   return undefined;
 }
