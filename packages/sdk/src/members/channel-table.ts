@@ -4,7 +4,8 @@
  * Invariants
  * 1. A recorded end that the program has not opened keeps its messages and is carried into every image.
  * 2. One that has messages to send is opened at the start: the program may be past all that it says on that channel.
- * 3. A channel is told by its name and its two members, in whatever order they name each other.
+ * 3. What is left unsent at the end is handed over, and then not sent from here: a connection that comes late would double it.
+ * 4. A channel is told by its name and its two members, in whatever order they name each other.
  */
 import type { MessagePort } from 'node:worker_threads';
 import { type Channel, ChannelEnd, type ChannelHooks, type ChannelRecord } from './channel.js';
@@ -18,6 +19,9 @@ export class ChannelTable {
   readonly #announce: (key: string) => void;
   readonly #ends = new Map<string, ChannelEnd>();
   readonly #recorded = new Map<string, ChannelRecord>();
+
+  /** Invariant 3. */
+  #handedOver = false;
 
   /** @param announce told the key of each channel that is opened, so that it gets connected */
   constructor(member: string, hooks: ChannelHooks, announce: (key: string) => void) {
@@ -50,7 +54,7 @@ export class ChannelTable {
 
   connect(key: string, port: MessagePort): void {
     const end = this.#ends.get(key);
-    if (end === undefined) port.close();
+    if (end === undefined || this.#handedOver) port.close();
     else end.connect(port);
   }
 
@@ -60,6 +64,7 @@ export class ChannelTable {
 
   /** What could not be sent yet, of a member that ends. */
   unsent(): readonly ChannelRecord[] {
+    this.#handedOver = true;
     return (this.capture() ?? []).filter(({ outbox }) => outbox.length > 0).map((record) => ({ ...record, inbox: [] }));
   }
 
@@ -68,6 +73,7 @@ export class ChannelTable {
   }
 
   goOn(): void {
+    if (this.#handedOver) return;
     for (const end of this.#ends.values()) end.goOn();
   }
 

@@ -43,7 +43,8 @@ export async function prepareAndCapture(round: Round, parts: OrderParts): Promis
 
 async function order(round: Round, live: readonly Participant[], parts: OrderParts, message: (to: Participant) => ToMember): Promise<void> {
   const { clock, answerMs: ms, onMemberError } = parts.set;
-  const lost = live.find((participant) => !participant.live);
+  // It may have died since everybody stopped, while handlers of the program ran: then it is not among the live ones.
+  const lost = [...live.filter(({ live }) => !live), ...parts.all().filter(({ stage }) => stage === 'dead')][0];
   if (lost !== undefined && onMemberError === 'cancel') throw lost.failure ?? leftDuring(lost.name);
   const answers = new Promise<void>((resolve, reject) => {
     round.answered = resolve;

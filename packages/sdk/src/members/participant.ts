@@ -6,7 +6,9 @@
  * Invariants
  * 1. `finished` keeps the last capture: it goes into every later image. `left` means exit code 0 without finish().
  * 2. A dead member stays in the set, so that no image is written without it, until it is replaced or dismissed.
- * 3. Control messages never keep the program alive; a running thread or process does.
+ * 3. What a member had said before it died is taken first; what comes after its end changes nothing.
+ * 4. Nobody comes back from `left` or `dead`: another member takes the name.
+ * 5. Control messages never keep the program alive; a running thread or process does.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { unpackError } from '../base/error-transfer.js';
@@ -117,7 +119,10 @@ export class Participant implements MemberHandle {
       memory: this.memory,
       greeting,
       events: {
-        failed: (why, cause) => this.#died(why, cause),
+        failed: (why, cause) => {
+          this.#takeLast();
+          this.#died(why, cause);
+        },
         exited: (why) => this.#exited(why),
         forked: this.#events.forked,
       },
@@ -169,6 +174,7 @@ export class Participant implements MemberHandle {
   }
 
   #take(message: FromMember): void {
+    if (this.stage === 'left' || this.stage === 'dead') return; // invariant 4
     if (message.type === 'failed-start') {
       const error = unpackError(message.error);
       this.#died(error.message, error);
@@ -194,11 +200,15 @@ export class Participant implements MemberHandle {
   }
 
   #exited(why: string | undefined): void {
-    // What it posted last may not have been read yet.
-    for (let next = this.#next(); next !== undefined; next = this.#next()) this.#take(next.message as FromMember); // only the member holds the other end
+    this.#takeLast();
     if (why !== undefined) this.#died(why, undefined);
     else if (this.live) this.#end('left');
     this.#port?.close();
+  }
+
+  /** What it posted last may not have been read yet. */
+  #takeLast(): void {
+    for (let next = this.#next(); next !== undefined; next = this.#next()) this.#take(next.message as FromMember); // only the member holds the other end
   }
 
   #next(): { readonly message: unknown } | undefined {
