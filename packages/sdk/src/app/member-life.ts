@@ -11,10 +11,10 @@ import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js
 import type { Place } from '../base/place.js';
 import { systemClock } from '../base/system-ports.js';
 import { captureMember } from '../checkpoint/capture.js';
-import { endedError } from '../checkpoint/conductor.js';
 import { Handlers } from '../checkpoint/handlers.js';
 import { isStaged } from '../checkpoint/incremental.js';
 import { KeepAlive } from '../checkpoint/keep-alive.js';
+import { endedError } from '../checkpoint/refused-calls.js';
 import { Staging } from '../checkpoint/staging.js';
 import { ClassRegistry } from '../codec/classes.js';
 import type { BufferInput } from '../image/contract.js';

@@ -11,7 +11,7 @@
  *    `waitingMs`: then the checkpoint is cancelled, everybody goes on, and the error says who did not arrive.
  * 6. The flag that safepoints poll is up while a checkpoint waits or everybody stands for one.
  */
-import { CheckpointError } from '../base/errors.js';
+import type { CheckpointError } from '../base/errors.js';
 import type { Place } from '../base/place.js';
 import type { Clock } from '../base/ports.js';
 import type { MissingMember } from '../members/round.js';
@@ -20,6 +20,7 @@ import { Batch } from './batch.js';
 import { Flight, type FlightParts } from './flight.js';
 import { Patience, quiesceTimedOut } from './patience.js';
 import { advance, type EndReason, type Phase } from './phases.js';
+import { endedError, syncWithMembers } from './refused-calls.js';
 import type { CheckpointRequest, CheckpointResult, RequestReason } from './request.js';
 import { type Missing, type ProgramProgress, SafepointGate } from './safepoint.js';
 import { WaitingReport } from './waiting-report.js';
@@ -275,34 +276,4 @@ export class Conductor {
   #wake(): void {
     for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
-}
-
-/** The error of every call after the end. */
-export function endedError(why: EndReason, call = 'checkpoint'): CheckpointError {
-  switch (why) {
-    case 'fenced':
-      return new CheckpointError(
-        'ERR_CKPT_FENCED',
-        `${call}: a newer incarnation has claimed the store: this process is fenced and must end; nothing it writes from now on counts`,
-        { phase: 'commit' },
-      );
-    case 'finished':
-      return new CheckpointError(
-        'ERR_CKPT_PHASE',
-        `${call}: the program has finished and its final image is written; nothing can follow it`,
-        {
-          phase: 'request',
-        },
-      );
-    case 'closed':
-      return new CheckpointError('ERR_CKPT_CLOSED', `${call}: the checkpointer was closed; open it anew to go on`, { phase: 'request' });
-  }
-}
-
-function syncWithMembers(place: string): CheckpointError {
-  return new CheckpointError(
-    'ERR_CKPT_PHASE',
-    `safepointSync() at ${place}: a program with members lets its event loop turn to gather them; use await safepoint() here, members may use safepointSync()`,
-    { phase: 'quiesce' },
-  );
 }
