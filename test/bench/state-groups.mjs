@@ -28,10 +28,10 @@ export function state(size, bytes) {
     const goals = bytes < LARGE ? {} : goalsOf(medianOf(copy, 'copyMs'), direct && medianOf(direct, 'ddMs'));
     const inFreeze = 'write, fsync, rename (all of it freeze)';
     return [
-      row(group, 'freeze', 'ms', samplesOf(ckpt, 'freezeMs'), goals.freeze),
+      row(group, 'freeze', 'ms', samplesOf(ckpt, 'freezeMs'), goals['freeze']),
       row(group, 'freeze, the very first checkpoint', 'ms', samplesOf(ckpt, 'firstFreezeMs')),
       row(group, '  beside: a warm copy of the same memory', 'ms', samplesOf(copy, 'copyMs')),
-      row(group, 'durable', 'ms', samplesOf(ckpt, 'durableMs'), goals.durable),
+      row(group, 'durable', 'ms', samplesOf(ckpt, 'durableMs'), goals['durable']),
       ...(direct === undefined ? [] : [row(group, '  beside: dd oflag=direct conv=fsync', 'ms', samplesOf(direct, 'ddMs'))]),
       row(group, '  beside: dd conv=fsync', 'ms', samplesOf(buffered, 'ddMs')),
       row(group, `  beside: v8.serialize, ${inFreeze}`, 'ms', samplesOf(v8, 'serializeMs')),
@@ -39,7 +39,7 @@ export function state(size, bytes) {
       text === undefined
         ? row(group, `  beside: JSON, ${inFreeze}`, 'ms', [Number.NaN], { note: 'cannot: a text has at most 512 MiB' })
         : row(group, `  beside: JSON, ${inFreeze}`, 'ms', samplesOf(text, 'serializeMs')),
-      ratio(group, 'freeze, of the pause that v8.serialize needs', medianOf(ckpt, 'freezeMs'), medianOf(v8, 'serializeMs'), goals.pause),
+      ratio(group, 'freeze, of the pause that v8.serialize needs', medianOf(ckpt, 'freezeMs'), medianOf(v8, 'serializeMs'), goals['pause']),
       row(group, 'restore', 'ms', restore),
       row(group, '  beside: read, v8.deserialize (nothing verified)', 'ms', v8Back),
       row(group, 'memory beyond the state, at most', 'MiB', samplesOf(ckpt, 'beyondMiB')),

@@ -70,7 +70,7 @@ await ckpt.finish();
   }, 120_000);
 
   it('F47: a message that was not sent yet arrives although its sender is past the channel and never opens it again', async () => {
-    const lab = laboratory({
+    const lab = new Laboratory({
       'w.mjs': `${JOIN}
 const s = ckpt.state('s', () => ({ sent: false }));
 await ckpt.start();

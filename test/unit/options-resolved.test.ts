@@ -10,6 +10,7 @@ test('what is not said has the documented default', () => {
     dir: resolve('ckpt'),
     app: { name: 'unit', version: '' },
     everyMs: undefined,
+    auto: undefined,
     signals: { SIGUSR1: 'checkpoint' },
     requests: true,
     restart: { mode: 'auto' },
@@ -27,6 +28,9 @@ test('durations are milliseconds or text', () => {
   expect(of({ every: 250 }).everyMs).toBe(250);
   expect(of({ every: '40d' }).everyMs).toBe(40 * 86_400_000);
   expect(of({ every: false }).everyMs).toBeUndefined();
+  expect(of({ every: 'auto' })).toMatchObject({ everyMs: undefined, auto: { overhead: 0.01, mtbfMs: undefined, deadline: undefined } });
+  const auto = { overhead: 0.05, mtbf: '6h', deadline: new Date(1_000) };
+  expect(of({ every: auto }).auto).toEqual({ overhead: 0.05, mtbfMs: 21_600_000, deadline: 1_000 });
   expect(of({ handlerTimeout: '90s', quiesceTimeout: 5, lockWait: 0 })).toMatchObject({
     handlerTimeoutMs: 90_000,
     quiesceTimeoutMs: 5,
@@ -60,6 +64,11 @@ test.each([
   ['an empty directory', { dir: '' }, /dir/],
   ['a duration that is none', { every: 'soon' }, /every/],
   ['an interval of nothing', { every: 0 }, /every/],
+  ['a share of more than all', { every: { overhead: 2 } }, /overhead/],
+  ['a share of nothing', { every: { overhead: 0 } }, /overhead/],
+  ['failures without a pause', { every: { mtbf: 0 } }, /mtbf/],
+  ['a deadline that is no time', { every: { deadline: 'tomorrow' as never } }, /deadline/],
+  ['a limit that there is not', { every: { atMost: 5 } as never }, /atMost/],
   ['a negative timeout', { handlerTimeout: -1 }, /handlerTimeout/],
   ['null for a duration', { lockWait: {} }, /lockWait/],
   ['no image to keep', { keep: 0 }, /keep/],

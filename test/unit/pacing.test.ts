@@ -166,3 +166,17 @@ test('an interval of zero or less is a TypeError', () => {
   expect(() => paced(0)).toThrow(TypeError);
   expect(() => paced(Number.NaN)).toThrow(TypeError);
 });
+
+test('a pace that has learned something new counts from the last capture, not from now', () => {
+  const clock = new ManualClock();
+  const asked: CheckpointRequest[] = [];
+  let interval = MINUTE;
+  const pacing = new Pacing({ every: { due: (since) => since + interval }, clock, ask: (request) => asked.push(request) });
+  clock.advance(20_000);
+  interval = 30_000;
+  pacing.reconsider();
+  clock.advance(9_999);
+  expect(asked).toHaveLength(0);
+  clock.advance(1);
+  expect(asked).toHaveLength(1);
+});

@@ -130,6 +130,11 @@ export class Life {
     this.#pacing?.captured(at);
   }
 
+  /** A checkpoint was committed, and what it cost is learned. */
+  reconsidered(): void {
+    this.#pacing?.reconsider();
+  }
+
   assertRegistering(call: string): void {
     if (this.#stage === 'registering') return;
     this.assertNotEnded(call);

@@ -13,6 +13,7 @@ import { parseFileRecord } from '../files/record.js';
 import type { ImageRef, MemberRecord } from '../image/contract.js';
 import type { Selection } from '../restart/select.js';
 import type { RunClock } from '../state/clock.js';
+import { AutoPace, parseLearned } from '../triggers/auto-pace.js';
 import { MAIN, type Opened } from './opened.js';
 import { describeProgram } from './program.js';
 
@@ -20,6 +21,7 @@ export function makeTip(
   { resolved, incarnation, selection, highestGeneration, startedAt, ports }: Opened,
   runClock: RunClock,
   members: () => readonly MemberRecord[],
+  pace: AutoPace | undefined,
 ): LineageTip {
   return new LineageTip({
     epoch: incarnation.epoch,
@@ -32,10 +34,18 @@ export function makeTip(
       createdAt: ports.clock.now(),
       clockMs: runClock.now(),
       provenance: describeProgram(startedAt),
-      members: [{ name: MAIN, kind: 'program' }, ...members()],
+      members: [{ name: MAIN, kind: 'program', ...(pace?.learned === undefined ? {} : { cost: pace.learned }) }, ...members()],
       files: [], // the helper thread secures the captured files and puts their records here
     }),
   });
+}
+
+/** The pace of `every: 'auto'`, with what the lives before have learned. */
+export function makePace({ resolved, selection, ports }: Opened): AutoPace | undefined {
+  if (resolved.auto === undefined) return undefined;
+  const members = selection.kind === 'image' ? selection.contents.manifest.members : [];
+  const learned = parseLearned(members.find(({ name }) => name === MAIN)?.['cost']);
+  return new AutoPace(resolved.auto, ports.clock, learned);
 }
 
 export function sourceOf(selection: Selection): ImageRef | null {

@@ -19,7 +19,9 @@ import type { OnMemberError } from '../members/set-contract.js';
 import { PLAN_VARIABLE } from '../restart/plan.js';
 import type { RestartChoice } from '../restart/select.js';
 import type { Unclaimed } from '../state/provider-plan.js';
+import type { AutoLimits } from '../triggers/auto-pace.js';
 import { assertSignals } from '../triggers/signals.js';
+import { type Every, parseEvery } from './every.js';
 import { nearestApp } from './program.js';
 
 export type SignalAction = 'checkpoint' | 'checkpoint-and-exit';
@@ -36,8 +38,11 @@ export interface CheckpointerOptions {
   readonly dir?: string | undefined;
   /** Default: the nearest package.json of the main script. Only the name must match at a restart. */
   readonly app?: { readonly name: string; readonly version?: string | undefined } | undefined;
-  /** Autosave interval, counted from the last capture; false for none (the default). */
-  readonly every?: Duration | false | undefined;
+  /**
+   * Autosave interval, counted from the last capture; false for none (the default). 'auto' picks it from what checkpoints
+   * cost, so that they take 1 % of the run time at most; an object says what else is to be kept to.
+   */
+  readonly every?: Every | undefined;
   /** Default `{ SIGUSR1: 'checkpoint' }`; `{}` for none. */
   readonly signals?: Readonly<Record<string, SignalAction>> | undefined;
   /** Watch `<dir>/requests/`; default true. */
@@ -80,6 +85,8 @@ export interface ResolvedOptions {
   readonly dir: string;
   readonly app: { readonly name: string; readonly version: string };
   readonly everyMs: number | undefined;
+  /** Instead of `everyMs`. */
+  readonly auto: AutoLimits | undefined;
   readonly signals: Readonly<Record<string, SignalAction>>;
   readonly requests: boolean;
   readonly restart: RestartChoice;
@@ -108,13 +115,6 @@ export interface ResolvedOptions {
 
 function duration(value: unknown, option: string, fallback: Duration): number {
   return parseDuration(value ?? fallback, `openCheckpointer: ${option}`);
-}
-
-function every(value: unknown): number | undefined {
-  if (value === undefined || value === false) return undefined;
-  const ms = parseDuration(value, 'openCheckpointer: every');
-  if (ms === 0) throw new TypeError('openCheckpointer: every: expected a duration above zero, or false for no autosave, got 0');
-  return ms;
 }
 
 const isLogger = (value: unknown): boolean =>
@@ -180,7 +180,7 @@ export function resolveOptions(options: CheckpointerOptions, env: NodeJS.Process
   return Object.freeze({
     dir: resolve(given.dir ?? (env['CKPT_DIR'] || 'ckpt')),
     app: { name: app.name, version: app.version ?? '' },
-    everyMs: every(given.every),
+    ...parseEvery(given.every),
     signals: given.signals,
     requests: given.requests,
     restart: restartChoice(given.restart, env['CKPT_RESTART']),

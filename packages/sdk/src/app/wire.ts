@@ -27,13 +27,14 @@ import type { StartPlan } from '../restart/plan.js';
 import { CarriedSections } from '../state/carried.js';
 import { RunClock } from '../state/clock.js';
 import { ProviderRegistry } from '../state/registry.js';
+import type { AutoPace } from '../triggers/auto-pace.js';
 import { Pacing } from '../triggers/pacing.js';
 import { answerText } from '../triggers/request-answer.js';
 import { listenToSignals } from '../triggers/signals.js';
 import { begin } from './begin.js';
 import { Events } from './events.js';
 import { Life } from './life.js';
-import { locator, makeTip, recordedFiles } from './lineage-facts.js';
+import { locator, makePace, makeTip, recordedFiles } from './lineage-facts.js';
 import type { Members } from './members.js';
 import { MAIN, type Opened } from './opened.js';
 import { endWithPlan, endWithRefusal, planStart } from './plan-start.js';
@@ -54,6 +55,7 @@ interface Rooms {
   readonly tip: LineageTip;
   readonly carried: CarriedSections | undefined;
   readonly members: Members;
+  readonly pace: AutoPace | undefined;
 }
 
 /** A life, and the plan of its start. */
@@ -81,10 +83,10 @@ export function wire(opened: Opened): Wired {
     incarnation,
     warn,
     apply: () => (resolved.planTo === undefined ? begin(opened, { ...rooms, signals }) : endWithPlan(resolved.planTo, opened, rooms)),
-    startPacing: () =>
-      resolved.everyMs === undefined
-        ? undefined
-        : new Pacing({ every: resolved.everyMs, clock: ports.clock, ask: (request) => conductor.ask(request) }),
+    startPacing: () => {
+      const every = rooms.pace ?? resolved.everyMs;
+      return every === undefined ? undefined : new Pacing({ every, clock: ports.clock, ask: (request) => conductor.ask(request) });
+    },
   });
   return { life, plan: () => planStart(opened, rooms) };
 }
@@ -113,6 +115,7 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
   const keepAlive = new KeepAlive(clock);
   const members = makeMembers(opened, { background, keepAlive, conductor, life });
   const records = recordedFiles(selection);
+  const pace = makePace(opened);
   const files: FileTable = new FileTable(MAIN, declarable(records), {
     clock,
     fileSystem,
@@ -134,8 +137,9 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     handlers: new Handlers(clock, resolved.handlerTimeoutMs),
     registry: makeRegistry(opened),
     carried: makeCarried(opened),
-    tip: makeTip(opened, runClock, () => members.set.rounds.records()),
+    tip: makeTip(opened, runClock, () => members.set.rounds.records(), pace),
     members,
+    pace,
   };
 }
 
@@ -194,7 +198,7 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
     clock: ports.clock,
     members: members.set.rounds,
     waitingMs: resolved.quiesceTimeoutMs,
-    events: conductorEvents(resolved, rooms),
+    events: conductorEvents(resolved, rooms, life),
     prepare: ({ reason, name }) => both(files.settled(), members.set.rounds.prepare(reason, name)),
     capture: () =>
       members.merge(
@@ -240,13 +244,21 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
   };
 }
 
-function conductorEvents({ logger }: Opened['resolved'], { events, registry, members }: Rooms): ConductorParts['events'] {
+function conductorEvents(
+  { logger }: Opened['resolved'],
+  { events, registry, members, pace }: Rooms,
+  life: () => Life,
+): ConductorParts['events'] {
   return {
     requested: (facts) => events.emit('requested', facts),
     waiting: (facts) => events.emit('waiting', facts),
     quiesced: (facts) => events.emit('quiesced', facts),
     captured: (facts) => events.emit('captured', facts),
-    committed: (result) => events.emit('committed', result),
+    committed: (result) => {
+      pace?.learn(result.times);
+      life().reconsidered();
+      events.emit('committed', result);
+    },
     failed: (facts) => {
       if (facts.error.code !== 'ERR_CKPT_ABORTED') logger.error(`ckpt: ${facts.error.message} (${facts.error.code})`);
       registry.failed(facts.error);

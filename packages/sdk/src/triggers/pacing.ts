@@ -7,13 +7,19 @@
  * 3. Only the monotonic clock is read, so a jump of the wall clock changes nothing.
  * 4. The timer never keeps the process alive, and an interval may be longer than setTimeout's limit (Clock.timer).
  * 5. A request that failed counts like a capture: the next try comes `every` ms after the failure.
+ * 6. A pace decides anew how long to wait whenever it is told to (`reconsider`), always from the last capture on.
  */
 import type { Clock, Timer } from '../base/ports.js';
 import type { Ask } from '../checkpoint/request.js';
 
+/** Says when a capture is due after one that began at `since`; monotonic ms. */
+export interface Pace {
+  due(since: number): number;
+}
+
 export interface PacingOptions {
-  /** Interval in milliseconds, more than zero. */
-  readonly every: number;
+  /** Interval in milliseconds, more than zero; or what decides. */
+  readonly every: number | Pace;
   readonly clock: Clock;
   readonly ask: Ask;
 }
@@ -24,15 +30,15 @@ type State =
   | { readonly kind: 'closed' };
 
 export class Pacing {
-  readonly #every: number;
+  readonly #pace: Pace;
   readonly #clock: Clock;
   readonly #ask: Ask;
   #state: State;
 
   /** The first interval begins now. @throws TypeError when `every` is not a number above zero */
   constructor({ every, clock, ask }: PacingOptions) {
-    if (!(every > 0)) throw new TypeError(`every: expected a duration above zero, got ${String(every)}`);
-    this.#every = every;
+    if (typeof every === 'number' && !(every > 0)) throw new TypeError(`every: expected a duration above zero, got ${String(every)}`);
+    this.#pace = typeof every === 'number' ? { due: (since) => since + every } : every;
     this.#clock = clock;
     this.#ask = ask;
     this.#state = this.#waiting(clock.monotonic());
@@ -40,7 +46,7 @@ export class Pacing {
 
   /** Whether a checkpoint is due and not asked for yet: for synchronous loops, in which no timer fires. */
   due(nowMonotonic: number): boolean {
-    return this.#state.kind === 'waiting' && nowMonotonic >= this.#state.since + this.#every;
+    return this.#state.kind === 'waiting' && nowMonotonic >= this.#pace.due(this.#state.since);
   }
 
   /** Asks for the checkpoint that is due, as the timer would; says whether it did. */
@@ -68,6 +74,13 @@ export class Pacing {
     this.#state = this.#waiting(Math.min(at, this.#clock.monotonic()));
   }
 
+  /** Invariant 6. */
+  reconsider(): void {
+    if (this.#state.kind !== 'waiting') return;
+    this.#state.timer.cancel();
+    this.#state = this.#waiting(this.#state.since);
+  }
+
   /** Idempotent; nothing is asked for afterwards. */
   close(): void {
     if (this.#state.kind === 'waiting') this.#state.timer.cancel();
@@ -75,7 +88,7 @@ export class Pacing {
   }
 
   #waiting(since: number): State {
-    const left = Math.max(since + this.#every - this.#clock.monotonic(), 0);
+    const left = Math.max(this.#pace.due(since) - this.#clock.monotonic(), 0);
     return { kind: 'waiting', since, timer: this.#clock.timer(left, () => this.#fired()) };
   }
 
