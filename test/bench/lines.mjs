@@ -1,5 +1,6 @@
 /** Lines of the table, and what groups make them of. */
 import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { spread } from './measure.mjs';
 
 /** @import { Measured, Spread } from './measure.mjs' */
