@@ -1,6 +1,6 @@
 /** What takes long, much memory or many files. Where the machine has too little free memory a line says so. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -100,10 +100,11 @@ const FEW = 100;
 /** The image writer as a module of its own: it is no part of the public surface. @param {string} folder */
 async function builtWriter(folder) {
   const sources = join(import.meta.dirname, '../../packages/sdk/src');
-  const { writeFile } = await import('node:fs/promises');
+  // The hash is native code, which stays where it is installed.
+  symlinkSync(join(import.meta.dirname, '../../node_modules'), join(folder, 'node_modules'));
   const all = join(folder, 'all.ts');
   const parts = ['base/ids', 'image/reader', 'image/writer', 'store/layout'];
-  await writeFile(all, parts.map((part) => `export * from ${JSON.stringify(join(sources, `${part}.js`))};\n`).join(''));
+  writeFileSync(all, parts.map((part) => `export * from ${JSON.stringify(join(sources, `${part}.js`))};\n`).join(''));
   await build({
     entry: { writer: all },
     outDir: folder,
@@ -114,10 +115,6 @@ async function builtWriter(folder) {
     config: false,
     silent: true,
     outExtension: () => ({ js: '.mjs' }),
-    // The hash is native code, which stays where it is installed.
-    esbuildOptions: (options) => {
-      options.alias = { '@napi-rs/blake-hash': join(import.meta.dirname, '../../node_modules/@napi-rs/blake-hash/index.js') };
-    },
   });
   return pathToFileURL(join(folder, 'writer.mjs')).href;
 }

@@ -104,10 +104,12 @@ function table(on, rows) {
 
 /** @param {string} text @param {Row[]} rows */
 function keep(text, rows) {
-  for (const [name, picture] of pictures(rows)) writeFileSync(fileURLToPath(new URL(`./${name}.svg`, import.meta.url)), picture);
+  const drawn = [...pictures(rows)];
+  for (const [name, picture] of drawn) writeFileSync(fileURLToPath(new URL(`./${name}.svg`, import.meta.url)), picture);
+  const links = drawn.map(([name]) => `\n![${name}](${name}.svg)\n`).join('');
   const path = fileURLToPath(new URL('./README.md', import.meta.url));
   const [before = ''] = readFileSync(path, 'utf8').split('## Last results');
-  writeFileSync(path, `${before}## Last results\n\n${text}\n`);
+  writeFileSync(path, `${before}## Last results\n\n${text}\n${links}`);
 }
 
 function readArguments() {

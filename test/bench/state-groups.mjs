@@ -47,7 +47,7 @@ export function state(size, bytes) {
   };
 }
 
-/** @param {number} copyMs @param {number | undefined} directMs @returns {Record<string, { goal: number }>} */
+/** @param {number} copyMs @param {number | undefined} directMs @returns {{ freeze?: { goal: number }, durable?: { goal: number }, pause?: { goal: number } }} */
 function goalsOf(copyMs, directMs) {
   return {
     freeze: { goal: Math.round(1.15 * copyMs) },

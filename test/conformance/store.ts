@@ -43,7 +43,7 @@ function opening(make: Make): void {
     expect(await stores.live().open(APP, silent)).toEqual(run);
     expect(await stores.live().inspect()).toEqual(run);
     expect(await store.images()).toEqual([]);
-    expect(await store.lineage()).toEqual({ newestSeal: undefined, candidates: [], acknowledged: false, lost: [] });
+    expect(await store.lineage()).toEqual({ newestSeal: undefined, candidates: [], acknowledged: false, lost: [], images: [] });
     expect(await store.highestGeneration()).toBe(0);
     expect(await store.owner()).toBeUndefined();
   });

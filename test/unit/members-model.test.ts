@@ -124,7 +124,8 @@ class Trial {
     world.ports.length = 0;
     const hooks = {
       assertOpen() {},
-      whenGoingOn: (take: () => void) => take(),
+      task: () => 'main',
+      whenGoingOn: (_task: string, take: () => void) => take(),
       during: <T>(work: Promise<T>) => work,
       safe: <T>(work: Promise<T>) => work,
       receiving() {},
@@ -190,7 +191,7 @@ class Trial {
     } else {
       this.#note('main', choice);
       this.#round = 'on';
-      const refused = this.set.gather();
+      const refused = this.set.rounds.gather();
       if (refused === undefined) this.#advance();
       else this.#over(refused);
     }
@@ -223,10 +224,10 @@ class Trial {
 
   #advance(): void {
     queueMicrotask(() => {
-      if (this.#round !== 'on' || this.set.progress({ stands: true, step: undefined }) !== 'stopped') return;
-      this.set.prepare('call', undefined)?.then(
+      if (this.#round !== 'on' || this.set.rounds.progress({ stands: true, step: undefined }) !== 'stopped') return;
+      this.set.rounds.prepare('call', undefined)?.then(
         () => {
-          this.committed = this.set.taken().map(([name]) => name);
+          this.committed = this.set.rounds.taken().map(([name]) => name);
           this.finished = new Set(this.ended);
           this.cut = new Map(this.snapshots);
           this.#over(undefined);
@@ -240,7 +241,7 @@ class Trial {
     if (this.#round === 'over') return;
     this.#round = 'over';
     this.refused = refused;
-    this.set.goOn();
+    this.set.rounds.goOn();
   }
 
   #launched({ name, port, memory, events }: Parameters<typeof world.launched>[0]): void {
@@ -251,9 +252,10 @@ class Trial {
     const shared = slotsOf(memory);
     const hooks = {
       assertOpen() {},
-      whenGoingOn: (take: () => void): void => agent.whenGoingOn(take),
+      task: () => name,
+      whenGoingOn: (task: string, take: () => void): void => agent.gate.whenGoingOn(task, take),
       during: <T>(work: Promise<T>) => work,
-      safe: <T>(work: Promise<T>) => agent.safe(work, 'channel'),
+      safe: <T>(work: Promise<T>) => agent.safe(name, work, 'channel'),
       receiving() {},
       hurried: () => agent.hurried,
     };
@@ -264,6 +266,7 @@ class Trial {
       connect(key, end);
     };
     const agent: Agent = new MemberAgent({
+      name,
       port: control as never, // it does what the agent needs of a port
       shared,
       channels: () => channels,
@@ -295,13 +298,13 @@ class Trial {
       await turn();
       const at = this.shape.waits ? undefined : step;
       if (at !== undefined) passed[0] = at;
-      if (shared[MEMBER_SHARED.ATTENTION] !== 0 && agent.look(at)) await agent.stand(at, name);
+      if (shared[MEMBER_SHARED.ATTENTION] !== 0 && agent.look(at)) await agent.stand(name, at, name);
       const channel = channels.open('c', nameOf(peer));
       if (what === 'send') {
         void channel.send(step);
         counts.sent[nameOf(peer)] = (counts.sent[nameOf(peer)] ?? 0) + 1;
       } else {
-        await (this.shape.waits ? agent.safe(channel.receive(), name) : channel.receive());
+        await (this.shape.waits ? agent.safe(name, channel.receive(), name) : channel.receive());
         counts.received[nameOf(peer)] = (counts.received[nameOf(peer)] ?? 0) + 1;
       }
     }
