@@ -8,27 +8,20 @@
  */
 import { CheckpointError } from '../base/errors.js';
 import { callPlace, type Place } from '../base/place.js';
-import type { Handler } from '../checkpoint/handlers.js';
 import type { CheckpointResult } from '../checkpoint/request.js';
 import type { SafepointGate } from '../checkpoint/safepoint.js';
 import { SHARED } from '../checkpoint/thread-protocol.js';
-import type { ClassOptions } from '../codec/classes.js';
 import type { FileOptions } from '../files/contract.js';
 import type { TrackedFile } from '../files/tracked-file.js';
 import type { ForkOptions } from '../members/carrier.js';
 import type { Channel } from '../members/channel.js';
 import type { MemberHandle } from '../members/participant.js';
 import type { StartPlan } from '../restart/plan.js';
-import type { Collection, CollectionKey } from '../state/collection.js';
-import type { ProvideOptions, StateOptions } from '../state/provider.js';
-import type { SeededRandom } from '../state/random.js';
-import type { RunTimer } from '../state/run-timer.js';
-import type { WasmMemory, WasmOptions } from '../state/wasm.js';
 import { assertCheckpointArguments, assertForkArguments, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
 import type { EventName, Listener, StartResult } from './events.js';
 import type { Life } from './life.js';
 import type { OnMember, WorkerOptions } from './members.js';
-import { Registration } from './registration.js';
+import { Registering } from './registering.js';
 import { safely } from './safely.js';
 
 /** Run time of the program, summed over its incarnations; it stands while the program is down. */
@@ -39,11 +32,10 @@ export interface ProgramClock {
 
 const MAIN = 'main';
 
-export class Checkpointer {
+export class Checkpointer extends Registering {
   readonly clock: ProgramClock;
   readonly #life: Life;
   readonly #shared: Int32Array;
-  readonly #registration: Registration;
   readonly #plan: () => Promise<StartPlan>;
   readonly #gate: SafepointGate;
   /** The safepoint that lets the event loop turn, while it does. */
@@ -51,76 +43,12 @@ export class Checkpointer {
 
   /** @internal made by openCheckpointer */
   constructor(life: Life, plan: () => Promise<StartPlan>) {
+    super(life, life.timerClock);
     this.#life = life;
     this.#plan = plan;
-    this.#registration = new Registration(life.registry, life.classes, life.timerClock);
     this.#shared = life.shared;
     this.#gate = life.conductor.gate;
     this.clock = { now: () => life.runClock.now() };
-  }
-
-  /**
-   * Registers a class, so that its instances can be part of the state: they come back with the prototype of the class, the
-   * constructor does not run. Without `encode` and `decode` their own properties are carried; with them, what `encode` returns.
-   * @param name what images call the class
-   * @throws TypeError for a bad argument, a name or class that is registered already, a class with private fields and no
-   *   `encode`, or after the first state() or provide()
-   */
-  registerClass<T extends object>(name: string, maker: abstract new (...args: never[]) => T, options: ClassOptions<T> = {}): void {
-    this.#life.assertRegistering(`registerClass('${name}')`);
-    this.#registration.registerClass(name, maker, options);
-  }
-
-  /**
-   * Registers an object as state and returns it: the one of the image, or what `init` makes. It is captured by
-   * reference from then on, so change it in place.
-   * @throws TypeError for a primitive; CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA, ERR_CKPT_UNSUPPORTED_VALUE
-   */
-  state<T extends object>(name: string, init: () => T, options: StateOptions = {}): T {
-    this.#life.assertRegistering(`state('${name}')`);
-    return this.#registration.state(name, init, options);
-  }
-
-  /** Registers a capture function and a restore function. @throws CheckpointError ERR_CKPT_EXISTS, _PHASE, _SCHEMA */
-  provide<T>(name: string, options: ProvideOptions<T>): void {
-    this.#life.assertRegistering(`provide('${name}')`);
-    this.#registration.provide(name, options);
-  }
-
-  /** A seedable generator whose place in its sequence is part of every image. */
-  random(name: string, seed: number | string): SeededRandom {
-    this.#life.assertRegistering(`random('${name}')`);
-    return this.#registration.random(name, seed);
-  }
-
-  /**
-   * Runs `handler` once, `ms` milliseconds of run time after start(): what is left of it is part of every image, and it stands
-   * while the program is down. It does not keep the program alive.
-   * @throws TypeError; CheckpointError ERR_CKPT_EXISTS, _PHASE, _SCHEMA
-   */
-  timer(name: string, ms: number, handler: () => void): RunTimer {
-    this.#life.assertRegistering(`timer('${name}')`);
-    return this.#registration.timer(name, ms, handler);
-  }
-
-  /**
-   * Registers the memory of a WebAssembly instance, and exported mutable globals. start() puts them into the program's new
-   * instance, before the atRestart handlers: register right after it is made.
-   * @throws TypeError for an immutable global; CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA
-   */
-  wasm(name: string, memory: WasmMemory, options: WasmOptions = {}): void {
-    this.#life.assertRegistering(`wasm('${name}')`);
-    this.#registration.wasm(name, memory, options);
-  }
-
-  /**
-   * A Map whose checkpoint costs what changed. Values count as they are at the checkpoint after `set`; what is changed in
-   * place has to be set again, or told with `touch(key)`.
-   * @throws CheckpointError ERR_CKPT_EXISTS, ERR_CKPT_PHASE, ERR_CKPT_SCHEMA
-   */
-  collection<K extends CollectionKey, V>(name: string): Collection<K, V> {
-    this.#life.assertRegistering(`collection('${name}')`);
-    return this.#registration.collection(name);
   }
 
   /**
@@ -190,24 +118,6 @@ export class Checkpointer {
     this.#life.members.onMember(answer);
   }
 
-  /** Runs before each capture, newest registration first. */
-  atCheckpoint(handler: Handler): void {
-    this.#life.assertRegistering('atCheckpoint()');
-    this.#life.handlers.add('atCheckpoint', handler);
-  }
-
-  /** Runs when the same process goes on, also after a failed checkpoint; oldest registration first. */
-  atResume(handler: Handler): void {
-    this.#life.assertRegistering('atResume()');
-    this.#life.handlers.add('atResume', handler);
-  }
-
-  /** Runs in a new process once its state is restored; oldest registration first. */
-  atRestart(handler: Handler): void {
-    this.#life.assertRegistering('atRestart()');
-    this.#life.handlers.add('atRestart', handler);
-  }
-
   on<E extends EventName>(event: E, listener: Listener<E>): this {
     this.#life.events.on(event, listener);
     return this;
@@ -235,7 +145,7 @@ export class Checkpointer {
   /** Ends registration, restores what the image holds, runs atRestart handlers. Effects happen here. */
   async start(): Promise<StartResult> {
     const result = await this.#life.start();
-    if (!result.finished) this.#registration.begin();
+    if (!result.finished) this.begun();
     return result;
   }
 
@@ -277,14 +187,14 @@ export class Checkpointer {
   /** Writes the final image and marks it; a later start says finished. Lets go of the store. */
   async finish(): Promise<CheckpointResult | undefined> {
     const result = await this.#life.finish(MAIN, callPlace());
-    this.#registration.end();
+    this.ended();
     return result;
   }
 
   /** Lets go of the store, after a commit under way. Never writes an image. @throws CheckpointError ERR_CKPT_REENTRANT */
   async close(): Promise<void> {
     this.#life.assertNotInside('close()');
-    this.#registration.end();
+    this.ended();
     await this.#life.close();
   }
 
