@@ -18,11 +18,10 @@ import type { MissingMember } from '../members/round.js';
 import type { Progress } from '../members/set-contract.js';
 import { Batch } from './batch.js';
 import { Flight, type FlightParts } from './flight.js';
-import { Patience, quiesceTimedOut } from './patience.js';
 import { advance, type EndReason, type Phase } from './phases.js';
 import type { CheckpointRequest, CheckpointResult, RequestReason } from './request.js';
 import { type Missing, type ProgramProgress, SafepointGate } from './safepoint.js';
-import { WaitingReport } from './waiting-report.js';
+import { quiesceTimedOut, Waiting } from './waiting.js';
 
 interface ConductorEvents {
   readonly requested: (facts: { readonly reason: RequestReason; readonly name: string | undefined }) => void;
@@ -57,8 +56,7 @@ export interface ConductorParts extends Omit<FlightParts, 'gate' | 'events'> {
 export class Conductor {
   readonly gate: SafepointGate;
   readonly #parts: ConductorParts;
-  readonly #waiting: WaitingReport;
-  readonly #patience: Patience;
+  readonly #waiting: Waiting;
   #phase: Phase = { at: 'idle' };
   #final: CheckpointResult | undefined;
   #queued: CheckpointRequest[] = [];
@@ -71,8 +69,7 @@ export class Conductor {
       () => this.advance(),
       () => parts.members.goOn(),
     );
-    this.#patience = new Patience(parts.clock, parts.waitingMs);
-    this.#waiting = new WaitingReport(parts.clock, parts.waitingMs);
+    this.#waiting = new Waiting(parts.clock, parts.waitingMs);
   }
 
   get phase(): Phase {
@@ -127,8 +124,7 @@ export class Conductor {
   cancel(error: CheckpointError): void {
     if (this.#phase.at !== 'quiescing') return;
     const { batch } = this.#phase;
-    this.#patience.end();
-    this.#waiting.stop();
+    this.#waiting.end();
     this.#phase = advance(this.#phase, { at: 'idle' });
     this.gate.open();
     this.#parts.members.goOn();
@@ -162,8 +158,7 @@ export class Conductor {
     if (this.#phase.at === 'ended') return;
     // From the take-off on, the flight settles its batch itself.
     const batch = this.#phase.at === 'quiescing' ? this.#phase.batch : undefined;
-    this.#waiting.stop();
-    this.#patience.end();
+    this.#waiting.end();
     this.#phase = advance(this.#phase, { at: 'ended', why });
     this.#parts.ended(why);
     this.gate.open();
@@ -197,7 +192,7 @@ export class Conductor {
     this.#queued = [];
     this.#phase = advance(this.#phase, { at: 'quiescing', batch });
     this.#parts.attention();
-    this.#waiting.start((sinceMs) => this.#parts.events.waiting({ reason: batch.reason, sinceMs, missing: this.#missing() }));
+    this.#waiting.begin((sinceMs) => this.#parts.events.waiting({ reason: batch.reason, sinceMs, missing: this.#missing() }));
     const refusal = this.#parts.members.gather();
     if (this.#parts.members.populated) this.gate.hold('gathering');
     if (refusal === undefined) this.advance();
@@ -210,7 +205,7 @@ export class Conductor {
       if (this.#phase.at !== 'quiescing') return;
       const { members } = this.#parts;
       if (members.populated && (this.gate.somebodyStands() || members.somebodyStands)) {
-        this.#patience.begin(() => this.#losePatience());
+        this.#waiting.somebodyStands(() => this.#losePatience());
       }
       const progress = members.progress(this.gate.progress);
       if (progress === 'program-runs-on') this.gate.runOn();
@@ -231,8 +226,7 @@ export class Conductor {
 
   /** From here on everybody stands. */
   #takeOff(batch: Batch): Flight {
-    this.#waiting.stop();
-    this.#patience.end();
+    this.#waiting.end();
     this.#phase = advance(this.#phase, { at: 'capturing', batch });
     this.gate.hold();
     this.#parts.attention();
@@ -265,8 +259,7 @@ export class Conductor {
   }
 
   #toIdle(): void {
-    this.#waiting.stop();
-    this.#patience.end();
+    this.#waiting.end();
     if (this.#phase.at !== 'idle') this.#phase = advance(this.#phase, { at: 'idle' });
     this.#wake();
     this.#beginNext();
