@@ -197,7 +197,7 @@ export class Members {
     const sections = [...program.sections];
     const buffers = [...program.buffers];
     let { stateBytes, dirtyBytes } = program;
-    for (const [name, captured] of this.set.taken()) {
+    for (const [name, captured] of this.set.rounds.taken()) {
       const part = joined([captured, this.#workerData.captured(name)]);
       sections.push(...shifted(part, sections.length, buffers.length));
       buffers.push(...part.buffers);

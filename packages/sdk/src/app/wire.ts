@@ -129,7 +129,7 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     handlers: new Handlers(clock, resolved.handlerTimeoutMs),
     registry: makeRegistry(opened),
     carried: makeCarried(opened),
-    tip: makeTip(opened, runClock, () => members.set.records()),
+    tip: makeTip(opened, runClock, () => members.set.rounds.records()),
     members,
   };
 }
@@ -187,10 +187,10 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
   return {
     ...rooms,
     clock: ports.clock,
-    members: members.set,
+    members: members.set.rounds,
     waitingMs: resolved.quiesceTimeoutMs,
     events: conductorEvents(resolved, rooms),
-    prepare: ({ reason, name }) => both(files.settled(), members.set.prepare(reason, name)),
+    prepare: ({ reason, name }) => both(files.settled(), members.set.rounds.prepare(reason, name)),
     capture: () =>
       members.merge(
         captureMember(MAIN, [...registry.list(), ...members.providers()], {
