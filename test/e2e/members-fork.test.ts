@@ -1,26 +1,15 @@
 /** Forked processes as members: captured with the program, ended with it, and never beside a life after. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { JOIN, KILLED_AFTER_AN_IMAGE, killing, RING_ENDS } from '../fixtures/member-ring.js';
 import { Laboratory } from '../fixtures/sdk-program.js';
 import { seeded } from '../fixtures/seeded.js';
 
-function laboratory(files: Readonly<Record<string, string>>): Laboratory {
-  const lab = new Laboratory();
-  for (const [name, source] of Object.entries(files)) writeFileSync(join(lab.folder, name), source);
-  return lab;
-}
-
-const JOIN = `
-import { joinCheckpointer } from '@ckpt/sdk/member';
-const ckpt = await joinCheckpointer();
-`;
-
 /** Hands a number on to the next of a ring, in each step; members 0 and 2 are processes, 1 and 3 threads. */
 const RING_MEMBER = `
-import { isMainThread, workerData } from 'node:worker_threads';
 ${JOIN}
-const [i, n, steps] = isMainThread ? process.argv.slice(2).map(Number) : workerData;
+const [i, n, steps] = workerData ?? process.argv.slice(2).map(Number);
 const s = ckpt.state('s', () => ({ step: 0, x: i + 1, field: new Float64Array(2000).fill(i) }));
 await ckpt.start();
 const to = ckpt.channel('halo', 'w' + ((i + 1) % n));
@@ -49,17 +38,7 @@ const members = Array.from({ length: n }, (_, i) => {
 });
 const start = await ckpt.start();
 if (start.finished) { say('results', seen); process.exit(); }
-let commits = 0;
-ckpt.on('committed', () => {
-  say('committed');
-  if (++commits === Number(process.env.KILL_AT)) setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.env.KILL_AFTER));
-});
-ckpt.on('failed', ({ error }) => error.code === 'ERR_CKPT_CLOSED' || say('failed', { code: error.code, message: error.message }));
-await ckpt.safe(Promise.all(members.map((member) => member.done)));
-for (let i = 0; i < n; i++) seen.results[i] = await ckpt.channel('result', 'w' + i).receive();
-say('results', seen);
-await ckpt.finish();
-`;
+${KILLED_AFTER_AN_IMAGE}${RING_ENDS}`;
 
 /** Writes a line as often as it can, without a turn of its event loop. */
 const WRITER = `
@@ -85,13 +64,12 @@ await ckpt.safe(kid.done);
 describe('forked members', () => {
   it('F47, F66: processes and threads that exchange halos are captured at one step, and restarts end as if nothing had happened', async () => {
     const env = { STEPS: '200' };
-    const undisturbed = await laboratory({ 'member.mjs': RING_MEMBER }).run(RING, { env });
-    const killed = laboratory({ 'member.mjs': RING_MEMBER });
+    const undisturbed = await new Laboratory({ 'member.mjs': RING_MEMBER }).run(RING, { env });
+    const killed = new Laboratory({ 'member.mjs': RING_MEMBER });
     const random = seeded(64);
     let committed = 0;
     for (let life = 0; life < 2; life++) {
-      const kill = { KILL_AT: String(1 + random.whole(4)), KILL_AFTER: String(random.whole(12)) };
-      const ended = await killed.start(RING, { env: { ...env, ...kill } }).ended;
+      const ended = await killed.start(RING, { env: { ...env, ...killing(random) } }).ended;
       expect(ended.said.filter(({ word }) => word === 'failed')).toEqual([]);
       committed += ended.said.filter(({ word }) => word === 'committed').length;
     }
@@ -100,7 +78,7 @@ describe('forked members', () => {
   }, 60_000);
 
   it('F64: a child in a synchronous loop ends when its parent is killed, and the next life begins after it', async () => {
-    const lab = laboratory({ 'writer.mjs': WRITER });
+    const lab = new Laboratory({ 'writer.mjs': WRITER });
     const first = lab.start(PARENT, { env: { IMAGES: '1' } });
     await first.hear('image');
     first.kill('SIGKILL');
@@ -117,7 +95,7 @@ describe('forked members', () => {
   });
 
   it('F64: a child that is stopped when its parent dies refuses the next start, and is ended when the store is taken over', async () => {
-    const lab = laboratory({ 'writer.mjs': WRITER });
+    const lab = new Laboratory({ 'writer.mjs': WRITER });
     const first = lab.start(PARENT, { env: { IMAGES: '1' } });
     const pid = Number((await first.hear('kid'))['pid']);
     await first.hear('image');
@@ -134,7 +112,7 @@ describe('forked members', () => {
   });
 
   it('a child that dies is reported and refuses images until it is dismissed; one that ends with 0 has left', async () => {
-    const lab = laboratory({
+    const lab = new Laboratory({
       'w.mjs': `${JOIN}\nawait ckpt.start();\nprocess.exit(Number(await ckpt.safe(ckpt.channel('c', 'main').receive())));\n`,
     });
     const said = await lab.run(`
@@ -163,7 +141,7 @@ process.exit();
 
   it('a recorded process that the program does not declare is asked for with its arguments', async () => {
     const worker = `${JOIN}\nconst s = ckpt.state('s', () => ({ from: process.argv[2] }));\nawait ckpt.start();\nckpt.channel('hello', 'main').send({ ...s, args: process.argv.slice(2) });\nawait ckpt.safe(new Promise((r) => setTimeout(r, 1e6)));\n`;
-    const lab = laboratory({ 'w.mjs': worker });
+    const lab = new Laboratory({ 'w.mjs': worker });
     await lab.run(`
 const ckpt = await open({ dir: 'store' });
 ckpt.fork('w', './w.mjs', ['first life', '--fast']);

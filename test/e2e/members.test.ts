@@ -1,18 +1,10 @@
 /**
  * Worker members with real threads, kills and messages: one image of all of them, at one step, and no message lost or doubled.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { HALO, JOIN, killing, RING } from '../fixtures/member-ring.js';
+import { HALO, JOIN, KILLED_AFTER_AN_IMAGE, killing, RING } from '../fixtures/member-ring.js';
 import { type Ended, Laboratory } from '../fixtures/sdk-program.js';
 import { seeded } from '../fixtures/seeded.js';
-
-function laboratory(files: Readonly<Record<string, string>>): Laboratory {
-  const laboratory = new Laboratory();
-  for (const [name, source] of Object.entries(files)) writeFileSync(join(laboratory.folder, name), source);
-  return laboratory;
-}
 
 function wordsOf({ said }: Ended, word: string): readonly Record<string, unknown>[] {
   return said.filter((one) => one.word === word);
@@ -21,8 +13,8 @@ function wordsOf({ said }: Ended, word: string): readonly Record<string, unknown
 describe('members', () => {
   it('F47, F66: members that exchange halos are captured at one step, and restarts end as if nothing had happened', async () => {
     const env = { STEPS: '600' };
-    const undisturbed = await laboratory({ 'halo.mjs': HALO }).run(RING, { env });
-    const killed = laboratory({ 'halo.mjs': HALO });
+    const undisturbed = await new Laboratory({ 'halo.mjs': HALO }).run(RING, { env });
+    const killed = new Laboratory({ 'halo.mjs': HALO });
     const random = seeded(66);
     let committed = 0;
     for (let life = 0; life < 4; life++) {
@@ -40,13 +32,7 @@ const s = ckpt.state('s', () => ({ next: 0, sum: null }));
 const sink = ckpt.worker('sink', new URL('./sink.mjs', import.meta.url));
 await ckpt.start();
 const numbers = ckpt.channel('numbers', 'sink');
-let commits = 0;
-ckpt.on('committed', () => {
-  say('committed');
-  if (++commits === Number(process.env.KILL_AT)) setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.env.KILL_AFTER));
-});
-ckpt.on('failed', ({ error }) => error.code === 'ERR_CKPT_CLOSED' || say('failed', { code: error.code, message: error.message }));
-while (s.next <= 3000) {
+${KILLED_AFTER_AN_IMAGE}while (s.next <= 3000) {
   await ckpt.safepoint();
   await numbers.send(s.next === 3000 ? 'end' : s.next);
   s.next++;
@@ -69,7 +55,7 @@ await ckpt.finish();
 `;
 
   it('F47, F67: each message is received exactly once over all lives, also one that arrives during a capture', async () => {
-    const lab = laboratory({ 'sink.mjs': SINK });
+    const lab = new Laboratory({ 'sink.mjs': SINK });
     const random = seeded(67);
     let committed = 0;
     for (let life = 0; life < 4; life++) {
@@ -84,7 +70,7 @@ await ckpt.finish();
   }, 120_000);
 
   it('F76: a member that waits for ever and one that has finished do not hold up checkpoints', async () => {
-    const lab = laboratory({
+    const lab = new Laboratory({
       'idle.mjs': `${JOIN}\nawait ckpt.start();\nawait ckpt.safe(ckpt.channel('never', 'main').receive());\n`,
       'quick.mjs': `${JOIN}\nconst s = ckpt.state('s', () => ({ ran: 0 }));\nconst r = await ckpt.start();\nif (!r.finished) { s.ran++; await ckpt.finish(); }\n`,
     });
@@ -104,7 +90,7 @@ process.exit();
 
   it('F46: a recorded member that the program does not declare is asked for through onMember, else the start is refused', async () => {
     const worker = `${JOIN}\nconst s = ckpt.state('s', () => ({ from: workerData.from }));\nawait ckpt.start();\nckpt.channel('hello', 'main').send({ ...s, data: workerData.from });\nawait ckpt.safe(new Promise((r) => setTimeout(r, 1e6)));\n`;
-    const lab = laboratory({ 'w.mjs': worker });
+    const lab = new Laboratory({ 'w.mjs': worker });
     await lab.run(`
 const ckpt = await open({ dir: 'store' });
 ckpt.worker('w', new URL('./w.mjs', import.meta.url), { workerData: { from: 'first life' } });
@@ -142,7 +128,7 @@ process.exit();
   });
 
   it('F45: a member that dies refuses images until it is dismissed; the program and older images go on', async () => {
-    const lab = laboratory({
+    const lab = new Laboratory({
       'w.mjs': `${JOIN}\nawait ckpt.start();\nconst c = ckpt.channel('c', 'main');\nif ((await ckpt.safe(c.receive())) === 'die') process.exit(3);\n`,
     });
     const said = await lab.run(`
@@ -163,7 +149,7 @@ await ckpt.close();
   });
 
   it('F45: with exclude, images go on without a member that died', async () => {
-    const lab = laboratory({ 'w.mjs': `${JOIN}\nawait ckpt.start();\nthrow new Error('broken');\n` });
+    const lab = new Laboratory({ 'w.mjs': `${JOIN}\nawait ckpt.start();\nthrow new Error('broken');\n` });
     const said = await lab.run(`
 const ckpt = await open({ dir: 'store', onMemberError: 'exclude' });
 const w = ckpt.worker('w', new URL('./w.mjs', import.meta.url));
@@ -177,7 +163,7 @@ await ckpt.close();
   });
 
   it('F45: a member that hangs is named with what it was last seen doing, and everybody goes on', async () => {
-    const lab = laboratory({
+    const lab = new Laboratory({
       'hang.mjs': `${JOIN}\nawait ckpt.start();\nawait ckpt.channel('never', 'main').receive();\n`,
       'fine.mjs': `${JOIN}\nconst s = ckpt.state('s', () => ({ step: 0 }));\nawait ckpt.start();\nfor (;;) { await ckpt.safepoint(s.step); s.step++; }\n`,
     });
@@ -200,7 +186,7 @@ process.exit();
   });
 
   it('F45: a handler of a member that throws fails the checkpoint alone', async () => {
-    const lab = laboratory({
+    const lab = new Laboratory({
       'w.mjs': `${JOIN}\nlet times = 0;\nckpt.atCheckpoint(() => { if (times++ === 0) throw new Error('not now'); });\nawait ckpt.start();\nfor (;;) await ckpt.safepoint();\n`,
     });
     const said = await lab.run(`
@@ -215,7 +201,7 @@ process.exit();
   });
 
   it('F45: one that hangs in its capture function is named, and everybody goes on; with exclude, images go on without it', async () => {
-    const lab = laboratory({
+    const lab = new Laboratory({
       'w.mjs': `${JOIN}
 let hang = workerData;
 ckpt.provide('p', { capture: () => { while (hang) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000); return 1; }, restore() {} });
@@ -251,7 +237,7 @@ say('members', { names: (await statImage('store-exclude')).members.map(({ name }
   });
 
   it('F45: a member that is ended at any step of a checkpoint costs that checkpoint at most, and no image is without it', async () => {
-    const lab = laboratory({
+    const lab = new Laboratory({
       'w.mjs': `${JOIN}
 const end = (at) => workerData === at && ckpt.channel('c', 'main').send('now') === undefined && Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100) && process.exit(4);
 ckpt.atCheckpoint(() => void end('handler'));
@@ -281,7 +267,7 @@ process.exit();
   });
 
   it('shared memory is stored once and comes back to every member, also in synchronous loops', async () => {
-    const lab = laboratory({
+    const lab = new Laboratory({
       'w.mjs': `${JOIN}
 const s = ckpt.state('s', () => ({ step: 0 }));
 const counter = new Int32Array(ckpt.shared('counter', 8));
