@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { SafepointGate } from '../../packages/sdk/src/checkpoint/safepoint.js';
+import { SafepointGate } from '../../packages/sdk/src/members/safepoint-gate.js';
 import { settle } from '../fixtures/conducted.js';
 
 function gate(): { gate: SafepointGate; arrivals: () => number } {

@@ -2,7 +2,7 @@
  * The flag that safepoints poll: raised while something may have to be done, lowered while nothing is.
  *
  * Invariants
- * 1. It stays raised unless the program runs, no task stands and nothing is due, so that calls at a wrong time are noticed.
+ * 1. It stays raised unless the program runs, no task is at a safepoint and nothing is due, so that calls at a wrong time are noticed.
  * 2. While the helper thread does not run yet nobody raises it when a turn of the event loop is due: it stays raised, and
  *    the program looks at the clock.
  */
@@ -55,7 +55,7 @@ export class Attention {
   /** Whether a safepoint is waited for, or has something to tell: fenced, or without the thread that raises the flag. */
   #expected(): boolean {
     const { due, gate } = this.#conductor;
-    return due || gate.somebodyStands() || Atomics.load(this.#shared, SHARED.FENCED) !== 0 || this.#life() === LIFE_ENDED;
+    return due || gate.somebodyAtSafepoint || Atomics.load(this.#shared, SHARED.FENCED) !== 0 || this.#life() === LIFE_ENDED;
   }
 
   #watched(): boolean {

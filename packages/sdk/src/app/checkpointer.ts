@@ -9,13 +9,13 @@
 import { CheckpointError } from '../base/errors.js';
 import { callPlace, type Place } from '../base/place.js';
 import type { CheckpointResult } from '../checkpoint/request.js';
-import type { SafepointGate } from '../checkpoint/safepoint.js';
 import { SHARED } from '../checkpoint/thread-protocol.js';
 import type { FileOptions } from '../files/contract.js';
 import type { TrackedFile } from '../files/tracked-file.js';
 import type { ForkOptions } from '../members/carrier.js';
 import type { Channel } from '../members/channel.js';
 import type { MemberHandle } from '../members/participant.js';
+import type { SafepointGate } from '../members/safepoint-gate.js';
 import type { StartPlan } from '../restart/plan.js';
 import { assertCheckpointArguments, assertForkArguments, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
 import type { EventName, Listener, StartResult } from './events.js';
@@ -30,16 +30,14 @@ export interface ProgramClock {
   now(): number;
 }
 
-const MAIN = 'main';
-
 export class Checkpointer extends Registering {
   readonly clock: ProgramClock;
   readonly #life: Life;
   readonly #shared: Int32Array;
   readonly #plan: () => Promise<StartPlan>;
   readonly #gate: SafepointGate;
-  /** The safepoint that lets the event loop turn, while it does. */
-  #turn: Promise<void> | undefined;
+  /** The safepoint of each task that lets the event loop turn, while it does. */
+  readonly #turns = new Map<string, Promise<void>>();
 
   /** @internal made by openCheckpointer */
   constructor(life: Life, plan: () => Promise<StartPlan>) {
@@ -158,20 +156,34 @@ export class Checkpointer extends Registering {
     if (step !== undefined) this.#gate.passedStep = step;
     if (this.#shared[SHARED.ATTENTION] === 0) return undefined;
     // Nothing is due and the loop is to turn already: a caller that did not await gets the same turn again.
-    if (this.#turn !== undefined && !this.#life.conductor.due) return this.#turn;
-    return this.#life.attention.calmed() ? undefined : this.#takeTurn(step);
+    const task = this.#life.tasks.current;
+    const turn = this.#turns.get(task);
+    if (turn !== undefined && !this.#life.conductor.due) return turn;
+    return this.#life.attention.calmed() ? undefined : this.#takeTurn(task, step);
   }
 
   /** A safepoint inside a synchronous loop: a due checkpoint is taken before it returns. Handlers must be synchronous. */
   safepointSync(): void {
     if (this.#shared[SHARED.ATTENTION] === 0) return;
     this.#life.assertAtSafepoint('safepointSync()');
-    this.#life.serveSync(MAIN, callPlace());
+    this.#life.serveSync(this.#life.tasks.current, callPlace());
   }
 
   /** A safepoint that lasts while `work` is pending. After a restart `work` is done again. */
   async safe<T>(work: PromiseLike<T> | T): Promise<T> {
-    return await safely(this.#life, MAIN, callPlace(), work);
+    return await safely(this.#life, this.#life.tasks.current, callPlace(), work);
+  }
+
+  /**
+   * Runs `work` as a task: an activity with safepoints of its own, beside others of its kind. Each of them has to stand for a
+   * checkpoint. The caller stands until the task ends, so await it, or several with Promise.all. After a restart it is begun
+   * again, with the state as it was.
+   * @returns what `work` returns
+   * @throws TypeError; CheckpointError ERR_CKPT_EXISTS while one of that name runs, and as safepoint()
+   */
+  async task<T>(name: string, work: () => Promise<T> | T): Promise<T> {
+    this.#life.assertAtSafepoint(`task('${name}')`);
+    return await this.#life.tasks.run(name, callPlace(), work);
   }
 
   /**
@@ -181,12 +193,12 @@ export class Checkpointer extends Registering {
   async checkpoint(name?: string, options: CheckpointOptions = {}): Promise<CheckpointResult> {
     assertCheckpointArguments(name, options);
     this.#life.assertAtSafepoint(`checkpoint(${name === undefined ? '' : `'${name}'`})`);
-    return await this.#life.standAndAsk(MAIN, callPlace(), name, options);
+    return await this.#life.standAndAsk(this.#life.tasks.current, callPlace(), name, options);
   }
 
   /** Writes the final image and marks it; a later start says finished. Lets go of the store. */
   async finish(): Promise<CheckpointResult | undefined> {
-    const result = await this.#life.finish(MAIN, callPlace());
+    const result = await this.#life.finish(this.#life.tasks.current, callPlace());
     this.ended();
     return result;
   }
@@ -202,22 +214,22 @@ export class Checkpointer extends Registering {
     return this.close();
   }
 
-  #takeTurn(step: number | undefined): Promise<void> {
-    const turn = this.#standAndTurn(callPlace(), step).finally(() => {
-      if (this.#turn === turn) this.#turn = undefined;
+  #takeTurn(task: string, step: number | undefined): Promise<void> {
+    const turn = this.#standAndTurn(task, callPlace(), step).finally(() => {
+      if (this.#turns.get(task) === turn) this.#turns.delete(task);
     });
-    this.#turn = turn;
+    this.#turns.set(task, turn);
     return turn;
   }
 
-  async #standAndTurn(place: Place, step: number | undefined): Promise<void> {
+  async #standAndTurn(task: string, place: Place, step: number | undefined): Promise<void> {
     this.#life.assertAtSafepoint('safepoint()');
     const { gate } = this.#life.conductor;
-    gate.arrive(MAIN, place, 'safepoint', step);
+    gate.arrive(task, place, 'safepoint', step);
     try {
       await new Promise<void>((resolve) => setImmediate(resolve));
     } finally {
-      const held = gate.leave(MAIN, 'safepoint');
+      const held = gate.leave(task, 'safepoint');
       if (held !== undefined) await this.#life.keepAlive.during(held);
       this.#life.attention.turned();
     }

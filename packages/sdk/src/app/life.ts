@@ -30,7 +30,9 @@ import type { CheckpointOptions } from './arguments.js';
 import { Attention } from './attention.js';
 import type { Events, StartResult } from './events.js';
 import type { Members } from './members.js';
+import { MAIN } from './opened.js';
 import { standWhile } from './stand-while.js';
+import { Tasks } from './tasks.js';
 
 /** How often request files are looked for while a synchronous loop runs, ms. */
 const SYNC_POLL_MS = 50;
@@ -60,6 +62,7 @@ type Stage = 'registering' | 'starting' | 'running' | 'ended';
 export class Life {
   readonly #parts: LifeParts;
   readonly attention: Attention;
+  readonly tasks: Tasks;
   #stage: Stage = 'registering';
   #startedFinished = false;
   #pacing: Pacing | undefined;
@@ -81,6 +84,7 @@ export class Life {
 
   constructor(parts: LifeParts) {
     this.#parts = parts;
+    this.tasks = new Tasks(MAIN, parts.conductor.gate, parts.keepAlive);
     this.attention = new Attention(this.shared, parts.conductor, () => this.#canLower());
   }
 

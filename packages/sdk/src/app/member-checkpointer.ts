@@ -19,7 +19,7 @@ export class MemberCheckpointer extends Registering {
   readonly #life: MemberLife;
   readonly #shared: Int32Array;
   readonly #step: Float64Array;
-  #turn: Promise<void> | undefined;
+  readonly #turns = new Map<string, Promise<void>>();
 
   /** @internal made by joinCheckpointer */
   constructor(life: MemberLife) {
@@ -54,12 +54,12 @@ export class MemberCheckpointer extends Registering {
   safepoint(step?: number): Promise<void> | undefined {
     if (step !== undefined) this.#step[0] = step;
     if (this.#shared[MEMBER_SHARED.ATTENTION] === 0) return undefined;
-    if (this.#turn !== undefined) return this.#turn;
+    const task = this.#life.tasks.current;
+    const taken = this.#turns.get(task);
+    if (taken !== undefined) return taken;
     this.#life.assertRunning('safepoint()');
-    const turn = this.#life.safepoint(step, callPlace()).finally(() => {
-      this.#turn = undefined;
-    });
-    this.#turn = turn;
+    const turn = this.#life.safepoint(step, callPlace()).finally(() => this.#turns.delete(task));
+    this.#turns.set(task, turn);
     return turn;
   }
 
@@ -75,6 +75,12 @@ export class MemberCheckpointer extends Registering {
   safe<T>(work: PromiseLike<T> | T): Promise<T> {
     this.#life.assertRunning('safe()');
     return this.#life.safe(work, callPlace());
+  }
+
+  /** As in the program: an activity of this member with safepoints of its own. The member stands when all of them do. */
+  async task<T>(name: string, work: () => Promise<T> | T): Promise<T> {
+    this.#life.assertRunning(`task('${name}')`);
+    return await this.#life.tasks.run(name, callPlace(), work);
   }
 
   /** This member is done: its state is in all later images, and a restart finds it finished. */

@@ -29,6 +29,7 @@ import { settleUnclaimed } from '../restart/unclaimed.js';
 import { CarriedSections } from '../state/carried.js';
 import type { Provider } from '../state/provider.js';
 import { ProviderRegistry } from '../state/registry.js';
+import { Tasks } from './tasks.js';
 
 /** What start() of a member resolves with. */
 export interface MemberStart {
@@ -46,6 +47,7 @@ export class MemberLife {
   readonly registry: ProviderRegistry;
   readonly handlers: Handlers;
   readonly channels: ChannelTable;
+  readonly tasks: Tasks;
   readonly #welcome: Welcome;
   readonly #agent: MemberAgent;
   readonly #keepAlive = new KeepAlive(systemClock);
@@ -63,11 +65,13 @@ export class MemberLife {
     this.#memories = new Map(welcome.shared);
     this.handlers = new Handlers(systemClock, welcome.handlerTimeoutMs);
     this.#agent = this.#makeAgent();
+    this.tasks = new Tasks(this.name, this.#agent.gate, this.#keepAlive, () => this.#agent.wantsToLeave());
     this.channels = new ChannelTable(
       this.name,
       {
         assertOpen: (call) => this.#assertNotFinished(call),
-        whenGoingOn: (take) => this.#agent.whenGoingOn(take),
+        task: () => this.tasks.current,
+        whenGoingOn: (task, take) => this.#agent.gate.whenGoingOn(task, take),
         during: (work) => this.#keepAlive.during(work),
         safe: (work) => this.safe(work, '(iteration of a channel)'),
         receiving: (change) => Atomics.add(this.shared, MEMBER_SHARED.RECEIVING, change),
@@ -151,18 +155,18 @@ export class MemberLife {
   }
 
   async safepoint(step: number | undefined, place: Place): Promise<void> {
-    if (this.#agent.look(step)) await this.#agent.stand(step, place);
+    if (this.#agent.look(step)) await this.#agent.stand(this.tasks.current, step, place);
     else await new Promise((resolve) => setImmediate(resolve));
     if (this.#agent.ended === 'fenced') throw endedError('fenced', 'safepoint()');
   }
 
   safepointSync(step: number | undefined, place: Place): void {
-    if (this.#agent.look(step)) this.#agent.standSync(step, place);
+    if (this.#agent.look(step)) this.#agent.standSync(this.tasks.current, step, place);
     if (this.#agent.ended === 'fenced') throw endedError('fenced', 'safepointSync()');
   }
 
   safe<T>(work: PromiseLike<T> | T, place: Place): Promise<T> {
-    return this.#agent.safe(work, place);
+    return this.#agent.safe(this.tasks.current, work, place);
   }
 
   finish(): void {
@@ -181,6 +185,7 @@ export class MemberLife {
 
   #makeAgent(): MemberAgent {
     return new MemberAgent({
+      name: this.name,
       port: this.#welcome.port,
       shared: this.shared,
       channels: () => this.channels,

@@ -10,7 +10,7 @@ import type { Conductor } from '../checkpoint/conductor.js';
 import type { KeepAlive } from '../checkpoint/keep-alive.js';
 import type { Life } from './life.js';
 import { Members } from './members.js';
-import { MAIN, type Opened } from './opened.js';
+import type { Opened } from './opened.js';
 import { safely } from './safely.js';
 
 interface MemberRooms {
@@ -34,9 +34,10 @@ export function makeMembers(opened: Opened, { background, keepAlive, conductor, 
     signals: Object.keys(resolved.signals),
     hooks: {
       assertOpen: (call) => life().assertNotEnded(call),
-      whenGoingOn: (take) => conductor().gate.whenGoingOn(MAIN, take),
+      task: () => life().tasks.current,
+      whenGoingOn: (task, take) => conductor().gate.whenGoingOn(task, take),
       during: (work) => keepAlive.during(work),
-      safe: (work) => safely(life(), MAIN, callPlace(), work),
+      safe: (work) => safely(life(), life().tasks.current, callPlace(), work),
       receiving: () => {},
       hurried: () => conductor().phase.at === 'quiescing',
     },

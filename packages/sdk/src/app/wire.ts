@@ -116,7 +116,7 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     allowedSync: () => permit.allowedSync(),
     waitReleased: (released) => background.waitSync(released),
     assertAlive: () => permit.assertAlive(),
-    gate: (take) => conductor().gate.whenGoingOn(MAIN, take),
+    gate: (take) => conductor().gate.whenGoingOn(life().tasks.current, take),
   });
   return {
     events,

@@ -15,12 +15,12 @@ import { CheckpointError } from '../base/errors.js';
 import type { Place } from '../base/place.js';
 import type { Clock } from '../base/ports.js';
 import type { MissingMember } from '../members/round.js';
+import { type Missing, type ProgramProgress, SafepointGate } from '../members/safepoint-gate.js';
 import type { Progress } from '../members/set-contract.js';
 import { Batch } from './batch.js';
 import { Flight, type FlightParts } from './flight.js';
 import { advance, type EndReason, type Phase } from './phases.js';
 import type { CheckpointRequest, CheckpointResult, RequestReason } from './request.js';
-import { type Missing, type ProgramProgress, SafepointGate } from './safepoint.js';
 import { quiesceTimedOut, Waiting } from './waiting.js';
 
 interface ConductorEvents {

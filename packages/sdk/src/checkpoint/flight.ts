@@ -13,13 +13,13 @@ import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js
 import { newId } from '../base/ids.js';
 import type { Clock } from '../base/ports.js';
 import type { ImageHead } from '../image/contract.js';
+import type { SafepointGate } from '../members/safepoint-gate.js';
 import type { PersistOutcome } from './background.js';
 import type { Batch } from './batch.js';
 import type { Captured } from './capture.js';
 import type { HandlerContext, Handlers } from './handlers.js';
 import type { KeepAlive } from './keep-alive.js';
 import type { CheckpointResult, RequestReason } from './request.js';
-import type { SafepointGate } from './safepoint.js';
 import type { PersistJob } from './thread-protocol.js';
 import type { LineageTip } from './tip.js';
 

@@ -7,7 +7,7 @@
  */
 import { CheckpointError } from '../base/errors.js';
 import type { Clock, Timer } from '../base/ports.js';
-import type { Missing } from './safepoint.js';
+import type { Missing } from '../members/safepoint-gate.js';
 
 export class Waiting {
   readonly #clock: Clock;

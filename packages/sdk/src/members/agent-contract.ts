@@ -1,10 +1,11 @@
 /** What the member's side of a checkpoint needs of the rooms around it, and what it keeps (agent.ts). */
 import type { MessagePort } from 'node:worker_threads';
-import type { Place } from '../base/place.js';
 import type { ChannelTable } from './channel-table.js';
-import type { CapturedMember, StandingKind } from './protocol.js';
+import type { CapturedMember } from './protocol.js';
 
 export interface AgentParts {
+  /** Of the member, and of its main task. */
+  readonly name: string;
   readonly port: MessagePort;
   readonly shared: Int32Array;
   readonly channels: () => ChannelTable;
@@ -18,23 +19,12 @@ export interface AgentParts {
   readonly during: <T>(work: Promise<T>) => Promise<T>;
 }
 
-/** Where the member stands. */
-export interface Standing {
-  readonly kind: StandingKind;
-  readonly step: number | undefined;
-  readonly place: Place;
-  readonly sync: boolean;
-  /** Whether the program counts on it (invariant 1). */
-  reported: boolean;
-  leaving: boolean;
-  released: boolean;
-  release: () => void;
-}
-
 /** The checkpoint under way, as the member knows it. */
 export interface MemberRound {
   readonly number: number;
   target: number | undefined;
+  /** Whether the program counts on it that all tasks stand. */
+  reported: boolean;
   stopped: boolean;
   reason: string;
   name: string | undefined;

@@ -1,33 +1,36 @@
 /**
  * The member's side of a checkpoint: comes to stand when asked, drains its channels, captures, and goes on when told.
  *
- *   free → gathering (standing or running on to the target step) → stopped → free
+ *   free → gathering (tasks come to stand, or run on to the target step) → reported → stopped → free
  *
  * Invariants
- * 1. Once it has reported that it stands, it stays until it is told to run on or to resume: the program counts on it.
+ * 1. It reports that it stands when all of its tasks do. From then on they stay until they are told to run on or to resume: the
+ *    program counts on it.
  * 2. Below the target step it does not stop: peers may need its messages to come to theirs.
- * 3. What it is handed while it stands is taken when it goes on (`whenGoingOn`).
+ * 3. What it is handed while it stands is taken when it goes on (the gate's `whenGoingOn`).
  * 4. The flag that safepoints poll is lowered before messages are read, so none is overlooked.
  * 5. Without a turn of the event loop it does the same, woken by the memory it shares with the program.
  */
 import { receiveMessageOnPort } from 'node:worker_threads';
 import { packError, unpackError } from '../base/error-transfer.js';
-import { CheckpointError } from '../base/errors.js';
 import type { Place } from '../base/place.js';
-import type { AgentParts, MemberRound, Standing } from './agent-contract.js';
+import type { AgentParts, MemberRound } from './agent-contract.js';
 import { transferable } from './parts.js';
-import { type EndOfSet, type FromMember, MEMBER_SHARED, type StandingKind, type ToMember } from './protocol.js';
+import { type EndOfSet, type FromMember, MEMBER_SHARED, type ToMember } from './protocol.js';
+import { SafepointGate } from './safepoint-gate.js';
 
 export class MemberAgent {
   readonly #parts: AgentParts;
+  readonly gate: SafepointGate = new SafepointGate(() => this.#report());
   #round: MemberRound | undefined;
-  #standing: Standing | undefined;
-  readonly #onLeave: (() => void)[] = [];
+  /** Whether it stands without a turn of the event loop. */
+  #sync = false;
   #onGo: () => void = () => {};
   #ended: EndOfSet | undefined;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
+    this.gate.join(parts.name, 'start()');
     parts.port.on('message', (message: ToMember) => this.#take(message));
     parts.port.unref();
   }
@@ -54,11 +57,6 @@ export class MemberAgent {
     await this.#parts.during(gone);
   }
 
-  whenGoingOn(take: () => void): void {
-    if (this.#standing === undefined) take();
-    else this.#onLeave.push(take);
-  }
-
   /** Reads what has arrived. @returns whether a safepoint has to stop here */
   look(step: number | undefined): boolean {
     const { shared, port } = this.#parts;
@@ -74,89 +72,65 @@ export class MemberAgent {
     return round.target === undefined || step === undefined || step >= round.target;
   }
 
-  /** Stands at a safepoint until the set goes on, or this member has to run on. */
-  async stand(step: number | undefined, place: Place): Promise<void> {
-    const standing = this.#arrive('safepoint', step, place, false);
-    try {
-      await this.#parts.during(this.#whenReleased(standing));
-    } finally {
-      this.#leave();
-    }
+  /** Stands at a safepoint until the set goes on, or this task has to run on. */
+  async stand(task: string, step: number | undefined, place: Place): Promise<void> {
+    this.gate.arrive(task, place, 'safepoint', step);
+    const held = this.gate.leave(task, 'safepoint');
+    if (held !== undefined) await this.#parts.during(held);
   }
 
-  standSync(step: number | undefined, place: Place): void {
+  /** Waits only where all the other tasks stand: they cannot come to stand without a turn of the event loop. */
+  standSync(task: string, step: number | undefined, place: Place): void {
     const { shared, port } = this.#parts;
-    const standing = this.#arrive('safepoint', step, place, true);
+    this.gate.arrive(task, place, 'safepoint', step);
+    this.#sync = true;
     try {
-      while (!standing.released) {
+      while (this.gate.everybodyStands() && this.gate.keeps(task)) {
         const seen = Atomics.load(shared, MEMBER_SHARED.MESSAGES);
         const next = receiveMessageOnPort(port);
         if (next === undefined) Atomics.wait(shared, MEMBER_SHARED.MESSAGES, seen, 1_000);
-        else this.#take(next.message as ToMember);
+        else this.#take(next.message as ToMember); // only the program holds the other end
       }
     } finally {
-      this.#leave();
+      this.#sync = false;
+      this.gate.leaveNow(task);
     }
   }
 
   /** A safepoint that lasts while `work` is pending. */
-  async safe<T>(work: PromiseLike<T> | T, place: Place): Promise<T> {
+  async safe<T>(task: string, work: PromiseLike<T> | T, place: Place): Promise<T> {
     const pending = Promise.resolve(work);
     // A refusal below is what the caller is told; the work's own failure must not end the thread as unhandled beside it.
     pending.catch(() => {});
-    const standing = this.#arrive('safe', undefined, place, false);
+    this.gate.arrive(task, place, 'safe');
     try {
       return await this.#parts.during(pending);
     } finally {
-      if (standing.reported) {
-        standing.leaving = true;
-        if (this.#round !== undefined && !this.#round.stopped) this.post({ type: 'leave', round: this.#round.number });
-        await this.#parts.during(this.#whenReleased(standing));
+      const held = this.gate.leave(task, 'safe');
+      if (held !== undefined) {
+        this.wantsToLeave();
+        await this.#parts.during(held);
       }
-      this.#leave();
     }
   }
 
-  #arrive(kind: StandingKind, step: number | undefined, place: Place, sync: boolean): Standing {
-    if (this.#standing !== undefined) {
-      throw new CheckpointError(
-        'ERR_CKPT_CONCURRENT_SAFEPOINT',
-        `safepoint at ${String(place)}: this member already stands at ${String(this.#standing.place)}; await each safepoint before the next`,
-        { phase: 'quiesce' },
-      );
-    }
-    const standing: Standing = { kind, step, place, sync, reported: false, leaving: false, released: false, release: () => {} };
-    this.#standing = standing;
-    this.#report();
-    return standing;
+  /** A task that stood until something happened could go on. */
+  wantsToLeave(): void {
+    if (this.#round !== undefined && !this.#round.stopped) this.post({ type: 'leave', round: this.#round.number });
   }
 
+  /** Invariant 1. */
   #report(): void {
-    const [round, standing] = [this.#round, this.#standing];
-    if (round === undefined || standing === undefined || standing.reported) return;
-    standing.reported = true;
-    standing.released = false;
-    this.post({ type: 'arrived', round: round.number, kind: standing.kind, step: standing.step, place: String(standing.place) });
-  }
-
-  #whenReleased(standing: Standing): Promise<void> {
-    if (standing.released || !standing.reported) return Promise.resolve();
-    return new Promise((resolve) => {
-      standing.release = resolve;
-    });
-  }
-
-  #release(): void {
-    const standing = this.#standing;
-    if (standing === undefined || !standing.reported) return;
-    standing.reported = false;
-    standing.released = true;
-    standing.release();
-  }
-
-  #leave(): void {
-    this.#standing = undefined;
-    for (const action of this.#onLeave.splice(0)) action();
+    const round = this.#round;
+    if (round === undefined || round.reported) return;
+    if (!this.gate.everybodyStands()) {
+      const missing = this.gate.missing().map(({ task, lastSafepoint }) => `task '${task}' last seen at ${lastSafepoint}`);
+      if (this.gate.somebodyStands()) this.post({ type: 'partly', round: round.number, missing: missing.join(', ') });
+      return;
+    }
+    round.reported = true;
+    this.gate.hold();
+    this.post({ type: 'arrived', round: round.number, step: this.gate.progress.step, place: this.gate.lastPlace });
   }
 
   #take(message: ToMember): void {
@@ -165,14 +139,24 @@ export class MemberAgent {
         this.#onGo();
         return;
       case 'quiesce':
-        this.#round = { number: message.round, target: undefined, stopped: false, reason: '', name: undefined, prepared: false };
+        this.#round = {
+          number: message.round,
+          target: undefined,
+          reported: false,
+          stopped: false,
+          reason: '',
+          name: undefined,
+          prepared: false,
+        };
+        this.gate.hold('gathering');
         this.#parts.channels().hurry();
         this.#report();
         return;
       case 'run-on':
         if (this.#round?.number !== message.round) return;
         this.#round.target = message.target;
-        this.#release();
+        this.#round.reported = false;
+        this.gate.runOn(message.target);
         return;
       case 'stop':
         this.#stop(message.round);
@@ -215,7 +199,7 @@ export class MemberAgent {
     const failed = (error: unknown): void => this.post({ type: 'failed', round: message.round, error: packError(error) });
     try {
       if (message.type === 'capture') this.#capture(message.round);
-      else if (this.#standing?.sync === true) this.#prepareSync(round, message);
+      else if (this.#sync) this.#prepareSync(round, message);
       else this.#prepare(round, message).catch(failed);
     } catch (error) {
       failed(error);
@@ -255,13 +239,13 @@ export class MemberAgent {
     const goOn = (): void => {
       this.#round = undefined;
       this.#parts.channels().goOn();
-      this.#release();
+      this.gate.open();
     };
     if (!round.prepared) {
       goOn();
       return;
     }
-    if (this.#standing?.sync !== true) {
+    if (!this.#sync) {
       void this.#parts
         .during(this.#parts.handlers('atResume', round.reason, round.name))
         .then(goOn, (error: unknown) => this.#resumeFailed(error, goOn));

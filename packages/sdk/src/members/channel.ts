@@ -29,8 +29,10 @@ export interface Channel<T = unknown> extends AsyncIterable<T> {
 export interface ChannelHooks {
   /** @throws CheckpointError when this member is done: a message would be lost, or come twice after a restart */
   readonly assertOpen: (call: string) => void;
-  /** Runs `take` once the program goes on: now, unless it stands. */
-  readonly whenGoingOn: (take: () => void) => void;
+  /** Whose call this is. */
+  readonly task: () => string;
+  /** Runs `take` once that task goes on: now, unless it stands. */
+  readonly whenGoingOn: (task: string, take: () => void) => void;
   /** Keeps the thread alive while `work` is awaited. */
   readonly during: <T>(work: Promise<T>) => Promise<T>;
   readonly safe: <T>(work: Promise<T>) => Promise<T>;
@@ -57,10 +59,10 @@ export class ChannelEnd implements Channel {
   readonly peer: string;
   readonly #hooks: ChannelHooks;
   readonly #inbox: unknown[];
+  /** Handed out, in this order, but the program has not gone on with them. */
+  readonly #handed = new Set<{ readonly value: unknown }>();
   readonly #outbox: unknown[];
-  /** The first of the inbox are handed out, but the program has not gone on with them. */
-  #handed = 0;
-  readonly #receivers: ((value: unknown) => void)[] = [];
+  readonly #receivers: { readonly task: string; readonly resolve: (value: unknown) => void }[] = [];
   #roomy: (() => void)[] = [];
   #port: MessagePort | undefined;
   #held = false;
@@ -90,7 +92,7 @@ export class ChannelEnd implements Channel {
   async receive(): Promise<unknown> {
     this.#hooks.assertOpen(`receive() on channel '${this.name}'`);
     const received = new Promise<unknown>((resolve) => {
-      this.#receivers.push(resolve);
+      this.#receivers.push({ task: this.#hooks.task(), resolve });
     });
     this.#hooks.receiving(1);
     queueMicrotask(() => {
@@ -144,7 +146,12 @@ export class ChannelEnd implements Channel {
 
   /** What is undelivered at this moment. */
   record(): ChannelRecord {
-    return { name: this.name, peer: this.peer, inbox: [...this.#inbox], outbox: [...this.#outbox] };
+    return {
+      name: this.name,
+      peer: this.peer,
+      inbox: [...[...this.#handed].map(({ value }) => value), ...this.#inbox],
+      outbox: [...this.#outbox],
+    };
   }
 
   close(): void {
@@ -186,19 +193,20 @@ export class ChannelEnd implements Channel {
   }
 
   #handOut(): void {
-    while (this.#receivers.length > 0 && this.#inbox.length > this.#handed) {
-      const resolve = this.#receivers.shift();
-      const value = this.#inbox[this.#handed++];
+    while (this.#inbox.length > 0) {
+      const receiver = this.#receivers.shift();
+      if (receiver === undefined) return;
+      const handed = { value: this.#inbox.shift() };
+      this.#handed.add(handed);
       this.#hooks.receiving(-1);
-      this.#hooks.whenGoingOn(() => this.#take());
-      resolve?.(value);
+      this.#hooks.whenGoingOn(receiver.task, () => this.#take(handed));
+      receiver.resolve(handed.value);
     }
   }
 
-  /** Order is kept: the first that was handed out is the first in the inbox. */
-  #take(): void {
-    this.#inbox.shift();
-    this.#handed--;
+  /** Tasks go on in any order: each takes its own. */
+  #take(handed: { readonly value: unknown }): void {
+    this.#handed.delete(handed);
     const message: ChannelMessage = ['taken', ++this.#takenHere];
     this.#port?.postMessage(message);
   }

@@ -21,7 +21,6 @@ import {
   MEMBER_SHARED,
   memberMemory,
   NO_STEP,
-  type StandingKind,
   slotsOf,
   stepOf,
   type ToMember,
@@ -46,7 +45,6 @@ interface Settle {
 }
 
 export interface Arrival {
-  readonly kind: StandingKind;
   readonly step: number | undefined;
   readonly place: string;
 }

@@ -6,7 +6,7 @@
  * 2. State never travels as objects: a member encodes its state itself and hands over bytes; bulk memory is copied by the
  *    member into shared staging, of which windows are handed over.
  * 3. Every order of a round (`stop`, `prepare`, `capture`) is answered once with the round's number, or by `failed`.
- * 4. A member that has said `arrived` stays until it is told `run-on` or `resume`; it asks with `leave`.
+ * 4. A member that has said `arrived`, because all its tasks stand, stays until it is told `run-on` or `resume`; it asks with `leave`.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { ErrorRecord } from '../base/error-transfer.js';
@@ -120,18 +120,17 @@ export type ToMember =
   | { readonly type: 'connect'; readonly key: string; readonly port: MessagePort }
   | { readonly type: 'ended'; readonly why: EndOfSet };
 
-export type StandingKind = 'safepoint' | 'safe';
-
 export type FromMember =
   | { readonly type: 'started' }
   | { readonly type: 'failed-start'; readonly error: ErrorRecord }
   | {
       readonly type: 'arrived';
       readonly round: number;
-      readonly kind: StandingKind;
       readonly step: number | undefined;
       readonly place: string;
     }
+  /** Some of its tasks stand. */
+  | { readonly type: 'partly'; readonly round: number; readonly missing: string }
   | { readonly type: 'leave'; readonly round: number }
   | { readonly type: 'stopped'; readonly round: number; readonly sent: Counts }
   | { readonly type: 'prepared'; readonly round: number }

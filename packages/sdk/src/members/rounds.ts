@@ -32,7 +32,7 @@ import type { MemberSetParts, Progress } from './set-contract.js';
 const LOOK_AGAIN_MS = 5;
 
 /** What a member says of the round that it is asked in. */
-export type FromRound = Extract<FromMember, { type: 'arrived' | 'leave' | 'stopped' | 'prepared' | 'captured' }>;
+export type FromRound = Extract<FromMember, { type: 'arrived' | 'partly' | 'leave' | 'stopped' | 'prepared' | 'captured' }>;
 
 export class Rounds {
   readonly #parts: MemberSetParts;
@@ -178,9 +178,12 @@ export class Rounds {
     if (round?.number !== message.round) return;
     switch (message.type) {
       case 'arrived':
-        from.arrival = { kind: message.kind, step: message.step, place: message.place };
+        from.arrival = { step: message.step, place: message.place };
         from.lastPlace = message.place;
         this.#parts.advanced();
+        return;
+      case 'partly':
+        from.lastPlace = message.missing;
         return;
       case 'leave':
         if (round.at === 'gathering') this.#runOn(from, round);

@@ -2,19 +2,19 @@
  * The gate: which tasks stand at a safepoint, and holding them there.
  *
  * Invariants
- * 1. Tasks are keyed by member and task; a task is at one safepoint at a time (two are an error naming both places).
- *    Calls that wait for a checkpoint stand too, beside a safepoint of the same task or without one.
+ * 1. A task is at one safepoint at a time (two are an error naming both places). Calls that wait for a checkpoint stand too,
+ *    beside a safepoint of the same task or without one; whoever waits for the tasks it has begun stands meanwhile.
  * 2. While the gate is held, whoever stands stays, and a `safe()` whose promise settles waits until it is opened.
  * 3. What a task is handed while it stands is taken when it goes on, not before (`whenGoingOn`).
- * 4. While members gather, whoever stands at a safepoint stays, but a `safe()` whose promise settles goes on: another member
- *    may need what the program does next.
- * 5. Nothing here decides when a checkpoint begins: the conductor is told whenever everybody stands.
+ * 4. While members gather, whoever stands at a safepoint stays, but a `safe()` whose promise settles goes on, and so does who
+ *    waited for a task that has ended: another member, or task, may need what it does next.
+ * 5. Nothing here decides when a checkpoint begins: it is told of everybody who came to stand, or ended.
  */
 import { CheckpointError } from '../base/errors.js';
 import type { Place } from '../base/place.js';
 
-/** By what a task stands: at a safepoint, or in a call that asked for a checkpoint and waits for its capture. */
-export type StandKind = 'safepoint' | 'safe' | 'call';
+/** By what a task stands: at a safepoint, in a call that asked for a checkpoint and waits for its capture, or for a task to end. */
+export type StandKind = 'safepoint' | 'safe' | 'call' | 'task';
 
 /** `gathering`: until everybody has come to stand. `stopped`: nobody goes on before the gate is opened. */
 export type HoldMode = 'gathering' | 'stopped';
@@ -27,12 +27,14 @@ interface Task {
   /** It runs on although the gate is held: others are at a later step. */
   passes: boolean;
   calls: number;
+  /** Tasks it has begun and that have not ended. */
+  begun: number;
   lastPlace: Place;
   /** What counts as done only once the task goes on. */
   onLeave: (() => void)[];
 }
 
-const standing = (task: Task): boolean => task.safepoint !== undefined || task.calls > 0;
+const standing = (task: Task): boolean => task.safepoint !== undefined || task.calls > 0 || task.begun > 0;
 
 /** A task that has not arrived, for the report on why nothing happens. */
 export interface Missing {
@@ -52,14 +54,36 @@ export class SafepointGate {
   readonly #opened: () => void;
   #held: { readonly opened: Promise<void>; readonly open: () => void; readonly mode: HoldMode } | undefined;
 
-  /** @param arrived called after a task came to stand @param opened called when the gate was opened */
+  /** @param arrived called after a task came to stand, or ended @param opened called when the gate was opened */
   constructor(arrived: () => void, opened: () => void = () => {}) {
     this.#arrived = arrived;
     this.#opened = opened;
   }
 
   join(key: string, place: Place): void {
-    this.#tasks.set(key, { key, safepoint: undefined, step: undefined, passes: false, calls: 0, lastPlace: place, onLeave: [] });
+    this.#tasks.set(key, { key, safepoint: undefined, step: undefined, passes: false, calls: 0, begun: 0, lastPlace: place, onLeave: [] });
+  }
+
+  /** The task has ended: it is waited for no more. */
+  part(key: string): void {
+    const task = this.#task(key);
+    this.#tasks.delete(key);
+    for (const action of task.onLeave.splice(0)) action();
+    this.#arrived();
+  }
+
+  has(key: string): boolean {
+    return this.#tasks.has(key);
+  }
+
+  /** Whether some task is at a safepoint: another of the same task would be one too many. */
+  get somebodyAtSafepoint(): boolean {
+    return [...this.#tasks.values()].some((task) => task.safepoint !== undefined || task.calls > 0);
+  }
+
+  /** Resolves when nobody is kept standing; undefined when nobody is. */
+  get whenOpen(): Promise<void> | undefined {
+    return this.#held?.mode === 'stopped' ? this.#held.opened.then(() => this.whenOpen) : undefined;
   }
 
   everybodyStands(): boolean {
@@ -87,7 +111,7 @@ export class SafepointGate {
    */
   arrive(key: string, place: Place, kind: StandKind, step?: number): void {
     const task = this.#task(key);
-    if (kind !== 'call' && task.safepoint !== undefined) {
+    if ((kind === 'safepoint' || kind === 'safe') && task.safepoint !== undefined) {
       throw new CheckpointError(
         'ERR_CKPT_CONCURRENT_SAFEPOINT',
         `safepoint of task '${key}' at ${String(place)}: the same task already stands at ${String(task.safepoint)}; ` +
@@ -95,8 +119,11 @@ export class SafepointGate {
         { member: key, phase: 'quiesce' },
       );
     }
+    if ((kind === 'safepoint' || kind === 'safe') && task.begun > 0) throw besideItsTasks(task, place);
     if (kind === 'call') {
       task.calls++;
+    } else if (kind === 'task') {
+      task.begun++;
     } else {
       task.safepoint = place;
       task.step = step;
@@ -109,19 +136,41 @@ export class SafepointGate {
   /** Goes on, once the gate is open (invariant 2). Returns undefined when it may go on at once. */
   leave(key: string, kind: StandKind): Promise<void> | undefined {
     const task = this.#task(key);
-    const runsOn = task.passes || (kind === 'safe' && this.#held?.mode === 'gathering');
-    if (this.#held !== undefined && !runsOn) return this.#held.opened.then(() => this.leave(key, kind));
+    if (this.#keeps(task, kind)) return this.#held?.opened.then(() => this.leave(key, kind));
     if (kind === 'call') task.calls--;
+    else if (kind === 'task') task.begun--;
     else task.safepoint = undefined;
     if (!standing(task)) for (const action of task.onLeave.splice(0)) action();
     return undefined;
   }
 
+  /** Leaves a safepoint whatever holds it: the caller cannot wait. */
+  leaveNow(key: string): void {
+    const task = this.#task(key);
+    task.safepoint = undefined;
+    if (!standing(task)) for (const action of task.onLeave.splice(0)) action();
+  }
+
+  /** Whether who stands at a safepoint has to stay, for one that looks without a turn of the event loop. */
+  keeps(key: string): boolean {
+    return this.#keeps(this.#task(key), 'safepoint');
+  }
+
+  #keeps(task: Task, kind: StandKind): boolean {
+    if (this.#held === undefined || task.passes) return false;
+    return this.#held.mode === 'stopped' || kind === 'safepoint' || kind === 'call';
+  }
+
   /** Runs `action` when the task goes on: now, unless it stands. */
   whenGoingOn(key: string, action: () => void): void {
-    const task = this.#task(key);
-    if (standing(task)) task.onLeave.push(action);
+    const task = this.#tasks.get(key);
+    if (task !== undefined && standing(task)) task.onLeave.push(action);
     else action();
+  }
+
+  /** Where those who stand were last seen. */
+  get lastPlace(): string {
+    return [...this.#tasks.values()].map(({ lastPlace }) => String(lastPlace)).join(', ');
   }
 
   /** The step of the last safepoint that was passed without stopping; written by the fast path. */
@@ -134,10 +183,10 @@ export class SafepointGate {
     return { stands, step: stands ? step : this.passedStep };
   }
 
-  /** Lets those run on that stand at a safepoint with a step; the gate stays held for everybody else. */
-  runOn(): void {
-    for (const task of this.#tasks.values()) task.passes = task.safepoint !== undefined && task.step !== undefined;
-    this.#reopen(this.#held?.mode ?? 'gathering');
+  /** Lets those run on that stand at a step below this one; the gate stays held for everybody else, as while members gather. */
+  runOn(target: number = Number.POSITIVE_INFINITY): void {
+    for (const task of this.#tasks.values()) task.passes = task.safepoint !== undefined && task.step !== undefined && task.step < target;
+    this.#reopen('gathering');
   }
 
   hold(mode: HoldMode = 'stopped'): void {
@@ -172,4 +221,13 @@ export class SafepointGate {
     if (task === undefined) throw new Error(`safepoint gate: unknown task ${key}`);
     return task;
   }
+}
+
+function besideItsTasks(task: Task, place: Place): CheckpointError {
+  return new CheckpointError(
+    'ERR_CKPT_CONCURRENT_SAFEPOINT',
+    `safepoint at ${String(place)}: '${task.key}' stands until the tasks end that it began at ${String(task.lastPlace)}; ` +
+      'await what task() returns, and give what goes on beside them a task of its own',
+    { member: task.key, phase: 'quiesce' },
+  );
 }
