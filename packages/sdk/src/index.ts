@@ -20,6 +20,7 @@ export type { TrackedFile } from './files/tracked-file.js';
 export type { ForkOptions } from './members/carrier.js';
 export type { Channel } from './members/channel.js';
 export type { MemberHandle } from './members/participant.js';
+export type { ChannelRequest } from './members/requests.js';
 export type { OnMemberError } from './members/set-contract.js';
 export type { MemberPlan, StartPlan } from './restart/plan.js';
 export type { PassedOver } from './restart/select.js';

@@ -3,3 +3,4 @@ export { joinCheckpointer } from './app/join.js';
 export { MemberCheckpointer } from './app/member-checkpointer.js';
 export type { MemberStart } from './app/member-life.js';
 export type { Channel } from './members/channel.js';
+export type { ChannelRequest } from './members/requests.js';

@@ -99,9 +99,9 @@ export class Checkpointer extends Registering {
    * This end of a channel to a member. Messages on their way are part of every image.
    * @throws TypeError
    */
-  channel<T = unknown>(name: string, peer: string): Channel<T> {
+  channel<T = unknown, R = unknown>(name: string, peer: string): Channel<T, R> {
     this.#life.assertNotEnded(`channel('${name}')`);
-    return this.#life.members.channel(name, peer) as Channel<T>; // what the peer sends is agreed between the two programs
+    return this.#life.members.channel(name, peer) as Channel<T, R>; // what the peer sends is agreed between the two programs
   }
 
   /** Memory that every member can ask for by this name. @throws TypeError; CheckpointError ERR_CKPT_SCHEMA for another size, ERR_CKPT_PHASE */

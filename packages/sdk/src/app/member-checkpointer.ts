@@ -9,8 +9,10 @@
 import { CheckpointError } from '../base/errors.js';
 import { callPlace } from '../base/place.js';
 import { systemClock } from '../base/system-ports.js';
+import type { CheckpointResult } from '../checkpoint/request.js';
 import type { Channel } from '../members/channel.js';
 import { MEMBER_SHARED } from '../members/protocol.js';
+import { assertCheckpointArguments, type CheckpointOptions } from './arguments.js';
 import type { MemberLife, MemberStart } from './member-life.js';
 import { Registering } from './registering.js';
 
@@ -31,8 +33,8 @@ export class MemberCheckpointer extends Registering {
   }
 
   /** This end of a channel to another member, or to the program (`main`). @throws TypeError */
-  channel<T = unknown>(name: string, peer: string): Channel<T> {
-    return this.#life.channels.open(name, peer) as Channel<T>; // what the peer sends is agreed between the two programs
+  channel<T = unknown, R = unknown>(name: string, peer: string): Channel<T, R> {
+    return this.#life.channels.open(name, peer) as Channel<T, R>; // what the peer sends is agreed between the two programs
   }
 
   /** Memory that the program has made with shared(name, byteLength). @throws CheckpointError ERR_CKPT_MEMBER when there is none, or of another size */
@@ -81,6 +83,17 @@ export class MemberCheckpointer extends Registering {
   async task<T>(name: string, work: () => Promise<T> | T): Promise<T> {
     this.#life.assertRunning(`task('${name}')`);
     return await this.#life.tasks.run(name, callPlace(), work);
+  }
+
+  /**
+   * Asks for a checkpoint of the program and all its members, and stands at a safepoint until its capture is over; resolves when
+   * the image is committed.
+   * @throws CheckpointError: as in the program
+   */
+  async checkpoint(name?: string, options: CheckpointOptions = {}): Promise<CheckpointResult> {
+    assertCheckpointArguments(name, options);
+    this.#life.assertRunning(`checkpoint(${name === undefined ? '' : `'${name}'`})`);
+    return await this.#life.asking.ask(this.#life.tasks.current, callPlace(), name, options);
   }
 
   /** This member is done: its state is in all later images, and a restart finds it finished. */

@@ -28,6 +28,7 @@ import { settleUnclaimed } from '../restart/unclaimed.js';
 import { CarriedSections } from '../state/carried.js';
 import type { Provider } from '../state/provider.js';
 import { ProviderRegistry } from '../state/registry.js';
+import { AskProgram } from './ask-program.js';
 import { Tasks } from './tasks.js';
 
 /** What start() of a member resolves with. */
@@ -50,6 +51,7 @@ export class MemberLife {
   readonly #welcome: Welcome;
   readonly #agent: MemberAgent;
   readonly #keepAlive = new KeepAlive(systemClock);
+  readonly asking: AskProgram = new AskProgram(() => this.#agent, this.#keepAlive);
   readonly #staging = new Staging();
   readonly #memories: ReadonlyMap<string, SharedArrayBuffer>;
   /** Made before the program of the member sees anything of its part of the image. */
@@ -74,6 +76,7 @@ export class MemberLife {
         during: (work) => this.#keepAlive.during(work),
         safe: (work) => this.safe(work, '(iteration of a channel)'),
         receiving: (change) => Atomics.add(this.shared, MEMBER_SHARED.RECEIVING, change),
+        report: (message) => this.#agent.post({ type: 'report', message }),
         hurried: () => this.#agent.hurried,
       },
       (key) => this.#agent.post({ type: 'channel', key }),
@@ -172,6 +175,7 @@ export class MemberLife {
   finish(): void {
     if (this.#stage === 'finished') return;
     this.#stage = 'finished';
+    this.channels.end();
     this.#postFinal();
   }
 
@@ -192,6 +196,7 @@ export class MemberLife {
       handlers: (kind, reason, name) => this.handlers.run(kind, { reason, name, image: undefined }),
       handlersSync: (kind, reason, name) => this.handlers.runSync(kind, { reason, name, image: undefined }),
       capture: () => this.handlers.guard('a capture function', () => this.#capture(this.#staging, this.#channelsOf())),
+      asked: (message) => this.asking.take(message),
       recycle: () => this.#staging.reset(),
       committed: (failure) => this.#committed(failure),
       during: (work) => this.#keepAlive.during(work),

@@ -18,7 +18,8 @@ import { decodeSection } from '../codec/codec.js';
 import type { ImageContents, ImageRef, MemberRecord } from '../image/contract.js';
 import { buffersOf } from '../image/section-buffers.js';
 import type { ForkOptions } from '../members/carrier.js';
-import type { Channel, ChannelHooks } from '../members/channel.js';
+import type { Channel } from '../members/channel.js';
+import type { ChannelHooks } from '../members/channel-hooks.js';
 import { ChannelTable } from '../members/channel-table.js';
 import { CHANNELS_SECTION } from '../members/encoded-section.js';
 import type { MemberHandle } from '../members/participant.js';
@@ -67,7 +68,7 @@ export interface MembersParts {
   readonly sections: ReadonlyMap<string, RestoredSection>;
   readonly hooks: ChannelHooks;
   readonly signals: readonly string[];
-  readonly set: Pick<MemberSetParts, 'advanced' | 'failed' | 'forked' | 'launched' | 'log'>;
+  readonly set: Pick<MemberSetParts, 'advanced' | 'asked' | 'failed' | 'forked' | 'launched' | 'log'>;
   readonly blame: (why: string) => Promise<void>;
 }
 
@@ -209,6 +210,7 @@ export class Members {
   }
 
   end(why: EndOfSet): void {
+    if (why === 'finished') this.#channels.end();
     this.set.end(why);
   }
 

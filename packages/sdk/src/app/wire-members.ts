@@ -8,6 +8,7 @@ import { callPlace } from '../base/place.js';
 import type { HelperThread } from '../checkpoint/background.js';
 import type { Conductor } from '../checkpoint/conductor.js';
 import type { KeepAlive } from '../checkpoint/keep-alive.js';
+import { AskedByMembers } from './asked-by-members.js';
 import type { Life } from './life.js';
 import { Members } from './members.js';
 import type { Opened } from './opened.js';
@@ -22,6 +23,7 @@ interface MemberRooms {
 
 export function makeMembers(opened: Opened, { background, keepAlive, conductor, life }: MemberRooms): Members {
   const { resolved, ports, incarnation, selection, classes, warn, blame } = opened;
+  const asked = new AskedByMembers(conductor);
   return new Members({
     clock: ports.clock,
     classes,
@@ -39,9 +41,11 @@ export function makeMembers(opened: Opened, { background, keepAlive, conductor, 
       during: (work) => keepAlive.during(work),
       safe: (work) => safely(life(), life().tasks.current, callPlace(), work),
       receiving: () => {},
+      report: warn,
       hurried: () => conductor().phase.at === 'quiescing',
     },
     set: {
+      asked: (from, message) => asked.take(from, message),
       advanced: () => conductor().advance(),
       forked: (pid) => incarnation.child(pid),
       failed: (error) => conductor().cancel(error),

@@ -1,7 +1,7 @@
 /** What the member's side of a checkpoint needs of the rooms around it, and what it keeps (agent.ts). */
 import type { MessagePort } from 'node:worker_threads';
 import type { ChannelTable } from './channel-table.js';
-import type { CapturedMember } from './protocol.js';
+import type { CapturedMember, ToMember } from './protocol.js';
 
 export interface AgentParts {
   /** Of the member, and of its main task. */
@@ -13,6 +13,8 @@ export interface AgentParts {
   readonly handlers: (kind: 'atCheckpoint' | 'atResume', reason: string, name: string | undefined) => Promise<void>;
   readonly handlersSync: (kind: 'atCheckpoint' | 'atResume', reason: string, name: string | undefined) => void;
   readonly capture: () => CapturedMember;
+  /** Told of the checkpoints that the member has asked for. */
+  readonly asked: (message: Extract<ToMember, { type: 'ask-captured' | 'ask-settled' }>) => void;
   readonly recycle: () => void;
   /** What became of the image of the last capture. */
   readonly committed: (failure: Error | undefined) => void;
@@ -29,4 +31,6 @@ export interface MemberRound {
   reason: string;
   name: string | undefined;
   prepared: boolean;
+  /** Tasks of which it has told that they do not stand. */
+  missing: string;
 }

@@ -124,13 +124,22 @@ export class MemberAgent {
     const round = this.#round;
     if (round === undefined || round.reported) return;
     if (!this.gate.everybodyStands()) {
-      const missing = this.gate.missing().map(({ task, lastSafepoint }) => `task '${task}' last seen at ${lastSafepoint}`);
-      if (this.gate.somebodyStands()) this.post({ type: 'partly', round: round.number, missing: missing.join(', ') });
+      if (this.gate.somebodyStands()) this.#tellMissing(round);
       return;
     }
     round.reported = true;
     this.gate.hold();
     this.post({ type: 'arrived', round: round.number, step: this.gate.progress.step, place: this.gate.lastPlace });
+  }
+
+  /** Once for the same tasks: a synchronous loop comes by often. */
+  #tellMissing(round: MemberRound): void {
+    const missing = this.gate.missing();
+    const names = missing.map(({ task }) => task).join();
+    if (round.missing === names) return;
+    round.missing = names;
+    const places = missing.map(({ task, lastSafepoint }) => `task '${task}' last seen at ${lastSafepoint}`);
+    this.post({ type: 'partly', round: round.number, missing: places.join(', ') });
   }
 
   #take(message: ToMember): void {
@@ -139,15 +148,7 @@ export class MemberAgent {
         this.#onGo();
         return;
       case 'quiesce':
-        this.#round = {
-          number: message.round,
-          target: undefined,
-          reported: false,
-          stopped: false,
-          reason: '',
-          name: undefined,
-          prepared: false,
-        };
+        this.#round = newMemberRound(message.round);
         this.gate.hold('gathering');
         this.#parts.channels().hurry();
         this.#report();
@@ -176,6 +177,10 @@ export class MemberAgent {
         return;
       case 'not-committed':
         this.#parts.committed(unpackError(message.error));
+        return;
+      case 'ask-captured':
+      case 'ask-settled':
+        this.#parts.asked(message);
         return;
       case 'connect':
         this.#parts.channels().connect(message.key, message.port);
@@ -263,4 +268,8 @@ export class MemberAgent {
     this.post({ type: 'failed', round: 0, error: packError(error) });
     goOn();
   }
+}
+
+function newMemberRound(number: number): MemberRound {
+  return { number, target: undefined, reported: false, stopped: false, reason: '', name: undefined, prepared: false, missing: '' };
 }

@@ -8,7 +8,8 @@
  * 4. A channel is told by its name and its two members, in whatever order they name each other.
  */
 import type { MessagePort } from 'node:worker_threads';
-import { type Channel, ChannelEnd, type ChannelHooks, type ChannelRecord } from './channel.js';
+import { type Channel, ChannelEnd, type ChannelRecord } from './channel.js';
+import type { ChannelHooks } from './channel-hooks.js';
 import type { Counts } from './protocol.js';
 
 const NAME = /^[A-Za-z0-9][\w.-]{0,63}$/;
@@ -65,7 +66,9 @@ export class ChannelTable {
   /** What could not be sent yet, of a member that ends. */
   unsent(): readonly ChannelRecord[] {
     this.#handedOver = true;
-    return (this.capture() ?? []).filter(({ outbox }) => outbox.length > 0).map((record) => ({ ...record, inbox: [] }));
+    return (this.capture() ?? [])
+      .filter(({ outbox, requests }) => outbox.length + (requests?.replies.length ?? 0) > 0)
+      .map((record) => ({ ...record, inbox: [] }));
   }
 
   hold(): void {
@@ -90,6 +93,11 @@ export class ChannelTable {
   capture(): readonly ChannelRecord[] | undefined {
     const records = [...this.#recorded.values(), ...[...this.#ends.values()].map((end) => end.record())];
     return records.length === 0 ? undefined : records;
+  }
+
+  /** The member is done: nobody waits for what it has asked. */
+  end(): void {
+    for (const end of this.#ends.values()) end.end();
   }
 
   close(): void {

@@ -10,9 +10,11 @@
  * 5. Messages are handed over a microtask after receive(), so that `safe(receive())` stands before it is handed one.
  */
 import { type MessagePort, receiveMessageOnPort, type Transferable } from 'node:worker_threads';
+import type { ChannelHooks } from './channel-hooks.js';
+import { type ChannelRequest, type RequestMessage, Requests, type RequestsRecord } from './requests.js';
 
-/** An ordered stream of messages between two members, captured in flight. */
-export interface Channel<T = unknown> extends AsyncIterable<T> {
+/** An ordered stream of messages between two members, captured in flight; requests and their replies beside it. */
+export interface Channel<T = unknown, R = unknown> extends AsyncIterable<T> {
   readonly name: string;
   /** The member at the other end; the program itself is `main`. */
   readonly peer: string;
@@ -24,21 +26,21 @@ export interface Channel<T = unknown> extends AsyncIterable<T> {
   send(value: T, transfer?: readonly ArrayBuffer[]): Promise<void> | undefined;
   /** The next message. Await it where you call it; `safe(receive())` lets checkpoints happen meanwhile. */
   receive(): Promise<T>;
-}
-
-export interface ChannelHooks {
-  /** @throws CheckpointError when this member is done: a message would be lost, or come twice after a restart */
-  readonly assertOpen: (call: string) => void;
-  /** Whose call this is. */
-  readonly task: () => string;
-  /** Runs `take` once that task goes on: now, unless it stands. */
-  readonly whenGoingOn: (task: string, take: () => void) => void;
-  /** Keeps the thread alive while `work` is awaited. */
-  readonly during: <T>(work: Promise<T>) => Promise<T>;
-  readonly safe: <T>(work: Promise<T>) => Promise<T>;
-  readonly receiving: (change: 1 | -1) => void;
-  /** True while a checkpoint wants the program to come to a safepoint: then nobody is held up by back pressure. */
-  readonly hurried: () => boolean;
+  /**
+   * Asks the peer and resolves with its reply. Use `safe(request(value))`: after a restart the program asks the same again, and
+   * gets the reply to the request that is on its way.
+   * @throws CheckpointError ERR_CKPT_MEMBER when the peer refuses it, and as receive()
+   */
+  request(value: T): Promise<R>;
+  /** What the peer asks, in order, each once over all lives. Each turn is a safepoint. */
+  requests(): AsyncIterable<ChannelRequest<T>>;
+  /**
+   * Answers a request, at any time after it was handed out, in this life or another.
+   * @throws CheckpointError ERR_CKPT_PHASE the second time
+   */
+  reply(id: string, value: R): void;
+  /** Answers that there will be no reply: the request is rejected. @throws CheckpointError ERR_CKPT_PHASE as reply() */
+  refuse(id: string, why: string): void;
 }
 
 /** What an image holds of one end. */
@@ -47,9 +49,10 @@ export interface ChannelRecord {
   readonly peer: string;
   readonly inbox: readonly unknown[];
   readonly outbox: readonly unknown[];
+  readonly requests?: RequestsRecord;
 }
 
-export type ChannelMessage = readonly ['value', unknown] | readonly ['taken', number];
+export type ChannelMessage = readonly ['value', unknown] | readonly ['taken', number] | RequestMessage;
 
 /** Messages under way, or waiting for the receiver, above which send() asks for patience. */
 const WINDOW = 64;
@@ -66,7 +69,11 @@ export class ChannelEnd implements Channel {
   #roomy: (() => void)[] = [];
   #port: MessagePort | undefined;
   #held = false;
+  readonly #requests: Requests;
+  #peerGone = false;
+  /** All that was posted, which a drain waits for; of these, the messages. */
   #sent = 0;
+  #messages = 0;
   #received = 0;
   #taken = 0;
 
@@ -76,6 +83,14 @@ export class ChannelEnd implements Channel {
     this.#inbox = [...record.inbox];
     this.#outbox = [...record.outbox];
     this.#hooks = hooks;
+    this.#requests = new Requests(record.requests, {
+      channel: record.name,
+      peer: record.peer,
+      hooks,
+      canPost: () => this.#port !== undefined && !this.#held,
+      post: (message) => this.#post(message),
+      peerGone: () => this.#peerGone,
+    });
   }
 
   send(value: unknown, transfer: readonly ArrayBuffer[] = []): Promise<void> | undefined {
@@ -83,7 +98,7 @@ export class ChannelEnd implements Channel {
     if (this.#port === undefined || this.#held || this.#outbox.length > 0) {
       this.#outbox.push(structuredClone(value, { transfer: [...transfer] }));
     } else {
-      this.#post(value, transfer);
+      this.#postValue(value, transfer);
     }
     if (this.#hasRoom()) return undefined;
     return this.#hooks.during(new Promise<void>((resolve) => this.#roomy.push(resolve)));
@@ -107,7 +122,32 @@ export class ChannelEnd implements Channel {
     return { next: async () => ({ done: false, value: await this.#hooks.safe(this.receive()) }) };
   }
 
-  /** How many messages were posted on the present connection. */
+  request(value: unknown): Promise<unknown> {
+    return this.#requests.ask(value);
+  }
+
+  requests(): AsyncIterable<ChannelRequest> {
+    const next = async (): Promise<IteratorResult<ChannelRequest>> => ({
+      done: false,
+      value: await this.#hooks.safe(this.#requests.next()),
+    });
+    return { [Symbol.asyncIterator]: () => ({ next }) };
+  }
+
+  reply(id: string, value: unknown): void {
+    this.#requests.answer(id, { value });
+  }
+
+  refuse(id: string, why: string): void {
+    this.#requests.answer(id, { refused: String(why) });
+  }
+
+  /** The member is done. */
+  end(): void {
+    this.#requests.end();
+  }
+
+  /** How much was posted on the present connection. */
   get sent(): number {
     return this.#sent;
   }
@@ -118,6 +158,12 @@ export class ChannelEnd implements Channel {
     this.#sent = 0;
     this.#received = 0;
     this.#taken = 0;
+    this.#messages = 0;
+    this.#peerGone = false;
+    this.#requests.connected();
+    port.on('close', () => {
+      if (this.#port === port) this.#peerGone = true;
+    });
     port.on('message', (message: ChannelMessage) => this.#arrived(message));
     port.unref();
     this.#flush();
@@ -146,9 +192,11 @@ export class ChannelEnd implements Channel {
 
   /** What is undelivered at this moment. */
   record(): ChannelRecord {
+    const requests = this.#requests.record();
     return {
       name: this.name,
       peer: this.peer,
+      ...(requests === undefined ? {} : { requests }),
       inbox: [...[...this.#handed].map(({ value }) => value), ...this.#inbox],
       outbox: [...this.#outbox],
     };
@@ -160,18 +208,23 @@ export class ChannelEnd implements Channel {
   }
 
   #hasRoom(): boolean {
-    return this.#hooks.hurried() || this.#sent - this.#taken + this.#outbox.length <= WINDOW;
+    return this.#hooks.hurried() || this.#messages - this.#taken + this.#outbox.length <= WINDOW;
   }
 
-  #post(value: unknown, transfer: readonly Transferable[] = []): void {
-    const message: ChannelMessage = ['value', value];
+  #postValue(value: unknown, transfer: readonly Transferable[] = []): void {
+    this.#post(['value', value], transfer);
+    this.#messages++;
+  }
+
+  #post(message: ChannelMessage, transfer: readonly Transferable[] = []): void {
     this.#port?.postMessage(message, [...transfer]);
     this.#sent++;
   }
 
   #flush(): void {
     if (this.#port === undefined || this.#held) return;
-    for (const value of this.#outbox.splice(0)) this.#post(value);
+    for (const value of this.#outbox.splice(0)) this.#postValue(value);
+    this.#requests.flush();
   }
 
   #pull(): void {
@@ -181,14 +234,18 @@ export class ChannelEnd implements Channel {
     }
   }
 
-  #arrived([kind, content]: ChannelMessage): void {
-    if (kind === 'taken') {
-      this.#taken = content;
+  #arrived(message: ChannelMessage): void {
+    if (message[0] === 'taken') {
+      this.#taken = message[1];
       if (this.#hasRoom()) this.hurry();
       return;
     }
     this.#received++;
-    this.#inbox.push(content);
+    if (message[0] !== 'value') {
+      this.#requests.arrived(message);
+      return;
+    }
+    this.#inbox.push(message[1]);
     this.#handOut();
   }
 

@@ -145,9 +145,13 @@ export class Participant implements MemberHandle {
       return;
     }
     const at = final.unsent.findIndex(({ name, peer }) => channelKey(name, this.name, peer) === key);
-    const values = at < 0 ? [] : (final.unsent.splice(at, 1)[0]?.outbox ?? []);
-    for (const value of values) port.postMessage(['value', value] satisfies ChannelMessage);
-    final.sent = [...final.sent.filter(([sentKey]) => sentKey !== key), [key, values.length]];
+    const record = at < 0 ? undefined : final.unsent.splice(at, 1)[0];
+    const messages: ChannelMessage[] = [
+      ...(record?.outbox ?? []).map((value) => ['value', value] as const),
+      ...(record?.requests?.replies ?? []).map(([id, reply]) => ['reply', id, reply] as const),
+    ];
+    for (const message of messages) port.postMessage(message);
+    final.sent = [...final.sent.filter(([sentKey]) => sentKey !== key), [key, messages.length]];
     port.unref();
   }
 

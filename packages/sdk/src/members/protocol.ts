@@ -118,7 +118,12 @@ export type ToMember =
   /** It was not. */
   | { readonly type: 'not-committed'; readonly error: ErrorRecord }
   | { readonly type: 'connect'; readonly key: string; readonly port: MessagePort }
+  /** The capture of a checkpoint that this member asked for is over; then, how the checkpoint ended. */
+  | { readonly type: 'ask-captured'; readonly id: number }
+  | { readonly type: 'ask-settled'; readonly id: number; readonly outcome: AskOutcome }
   | { readonly type: 'ended'; readonly why: EndOfSet };
+
+export type AskOutcome = { readonly ok: true; readonly result: unknown } | { readonly ok: false; readonly error: ErrorRecord };
 
 export type FromMember =
   | { readonly type: 'started' }
@@ -135,8 +140,13 @@ export type FromMember =
   | { readonly type: 'stopped'; readonly round: number; readonly sent: Counts }
   | { readonly type: 'prepared'; readonly round: number }
   | { readonly type: 'captured'; readonly round: number; readonly captured: CapturedMember }
+  /** Asks for a checkpoint; the number is the member's own. */
+  | { readonly type: 'ask'; readonly id: number; readonly name: string | undefined; readonly replace: boolean }
+  | { readonly type: 'withdraw'; readonly id: number }
   | { readonly type: 'failed'; readonly round: number; readonly error: ErrorRecord }
   | { readonly type: 'channel'; readonly key: string }
+  /** For the log of the program. */
+  | { readonly type: 'report'; readonly message: string }
   | {
       readonly type: 'finished';
       readonly captured: CapturedMember;

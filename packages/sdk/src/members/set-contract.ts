@@ -9,6 +9,7 @@ import type { Clock } from '../base/ports.js';
 import type { CarrierEvents, Greeting } from './carrier.js';
 import type { ChannelTable } from './channel-table.js';
 import type { Participant } from './participant.js';
+import type { FromMember } from './protocol.js';
 
 export type OnMemberError = 'cancel' | 'exclude';
 
@@ -26,6 +27,8 @@ export interface MemberSetParts {
   readonly advanced: () => void;
   /** The checkpoint under way cannot succeed. */
   readonly failed: (error: CheckpointError) => void;
+  /** A member asks for a checkpoint, or for none any more. */
+  readonly asked: (from: Participant, message: Extract<FromMember, { type: 'ask' | 'withdraw' }>) => void;
   readonly launched: (participant: Participant) => void;
   readonly log: (message: string) => void;
 }

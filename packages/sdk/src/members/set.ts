@@ -79,6 +79,13 @@ export class MemberSet {
       case 'channel':
         this.connections.opened(message.key, from.name);
         return;
+      case 'ask':
+      case 'withdraw':
+        this.#parts.asked(from, message);
+        return;
+      case 'report':
+        this.#parts.log(`member '${from.name}': ${message.message}`);
+        return;
       case 'finished':
         for (const { name, peer } of message.unsent) this.connections.opened(channelKey(name, from.name, peer), from.name);
         this.rounds.answered(from.name);
