@@ -12,6 +12,7 @@ import type { Handler } from '../checkpoint/handlers.js';
 import type { CheckpointResult } from '../checkpoint/request.js';
 import type { SafepointGate } from '../checkpoint/safepoint.js';
 import { SHARED } from '../checkpoint/thread-protocol.js';
+import type { ToldChanges } from '../checkpoint/told-changes.js';
 import type { ClassOptions } from '../codec/classes.js';
 import type { FileOptions } from '../files/contract.js';
 import type { TrackedFile } from '../files/tracked-file.js';
@@ -24,7 +25,7 @@ import type { ProvideOptions, StateOptions } from '../state/provider.js';
 import type { SeededRandom } from '../state/random.js';
 import type { RunTimer } from '../state/run-timer.js';
 import type { WasmMemory, WasmOptions } from '../state/wasm.js';
-import { assertCheckpointArguments, assertForkArguments, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
+import { assertCheckpointArguments, assertForkArguments, assertRange, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
 import type { EventName, Listener, StartResult } from './events.js';
 import type { Life } from './life.js';
 import type { OnMember, WorkerOptions } from './members.js';
@@ -46,11 +47,13 @@ export class Checkpointer {
   readonly #registration: Registration;
   readonly #plan: () => Promise<StartPlan>;
   readonly #gate: SafepointGate;
+  readonly #told: ToldChanges;
   /** The safepoint that lets the event loop turn, while it does. */
   #turn: Promise<void> | undefined;
 
   /** @internal made by openCheckpointer */
-  constructor(life: Life, plan: () => Promise<StartPlan>) {
+  constructor(life: Life, plan: () => Promise<StartPlan>, told: ToldChanges) {
+    this.#told = told;
     this.#life = life;
     this.#plan = plan;
     this.#registration = new Registration(life.registry, life.classes, life.timerClock);
@@ -182,6 +185,17 @@ export class Checkpointer {
   shared(name: string, byteLength: number): SharedArrayBuffer {
     this.#life.assertRegistering(`shared('${name}')`);
     return this.#life.members.shared(name, byteLength);
+  }
+
+  /**
+   * Tells that the bytes of a view, or of a whole buffer, have been written, so that a checkpoint looks at nothing else of that
+   * buffer. From the first call for a buffer on the program has to tell all of its writes, after each and before the next
+   * safepoint: **what is not told is lost at a restart.** Not needed where the kernel tells, and without effect there.
+   * @throws TypeError
+   */
+  dirty(range: ArrayBufferView | ArrayBufferLike): void {
+    const { memory, start, length } = assertRange(range);
+    this.#told.add(memory, start, length);
   }
 
   /** Asked during start() for each member of the image that the program has not declared. */

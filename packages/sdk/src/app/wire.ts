@@ -17,6 +17,7 @@ import { Shadows } from '../checkpoint/shadow.js';
 import { Staging } from '../checkpoint/staging.js';
 import { type FoundRequest, SHARED } from '../checkpoint/thread-protocol.js';
 import type { LineageTip } from '../checkpoint/tip.js';
+import { ToldChanges } from '../checkpoint/told-changes.js';
 import { CONTENT_KIND } from '../files/content-sections.js';
 import type { TrackedFileRecord } from '../files/contract.js';
 import { FileTable } from '../files/table.js';
@@ -49,6 +50,7 @@ interface Rooms {
   readonly untracked: UntrackedFiles;
   readonly background: HelperThread;
   readonly shadows: Shadows;
+  readonly told: ToldChanges;
   readonly tip: LineageTip;
   readonly carried: CarriedSections | undefined;
   readonly members: Members;
@@ -58,6 +60,7 @@ interface Rooms {
 export interface Wired {
   readonly life: Life;
   readonly plan: () => Promise<StartPlan>;
+  readonly told: ToldChanges;
 }
 
 export function wire(opened: Opened): Wired {
@@ -84,7 +87,7 @@ export function wire(opened: Opened): Wired {
         ? undefined
         : new Pacing({ every: resolved.everyMs, clock: ports.clock, ask: (request) => conductor.ask(request) }),
   });
-  return { life, plan: () => planStart(opened, rooms) };
+  return { life, plan: () => planStart(opened, rooms), told: rooms.told };
 }
 
 function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life): Rooms {
@@ -100,7 +103,8 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     fenced: () => conductor().end('fenced'),
     warn,
   });
-  const shadows = new Shadows(resolved.memoryBudget);
+  const told = new ToldChanges();
+  const shadows = new Shadows(resolved.memoryBudget, opened.accelerator.tracker, told);
   const permit = new WritePermit(clock, {
     assertAlive: () => life().assertNotFenced(),
     assertNewest: () => incarnation.assertNewest().catch((error: unknown) => endIfFenced(error, conductor())),
@@ -123,6 +127,7 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     runClock,
     background,
     shadows,
+    told,
     files,
     untracked: makeUntracked(opened, records, files, () => members.set.roster.all().flatMap(({ descriptors }) => descriptors)),
     keepAlive,
@@ -178,7 +183,7 @@ function makeUntracked(
 }
 
 function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
-  const { background, registry, files, untracked, carried, members, shadows } = rooms;
+  const { background, registry, files, untracked, carried, members, shadows, events } = rooms;
   const staging = new Staging();
   const warnings = new DroppedWarnings(warn);
   const raise = (): void => {
@@ -213,6 +218,7 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
       staging.reset();
       members.set.recycle();
       shadows.recycle();
+      for (const note of shadows.notes()) events.emit('tracking', note);
       files.release();
     },
     persist: (job, done) => background.persist(job, done),
@@ -226,6 +232,7 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
     attention: raise,
     ended: (why) => {
       members.end(why);
+      shadows.end();
       life().ended();
       raise();
     },
