@@ -9,7 +9,7 @@ import { spread } from './measure.mjs';
 
 /** @import { Measured, Spread } from './measure.mjs' */
 /** @typedef {{ runs: number, folder: string, start: (row: string, args: (string | number)[]) => Promise<Measured> }} Bench */
-/** @typedef {Spread & { group: string, name: string, unit: 'ms' | 'ns', goal?: number, note?: string }} Row */
+/** @typedef {Spread & { group: string, name: string, unit: 'ms' | 'ns' | '%', goal?: number, note?: string }} Row */
 /** @typedef {{ name: string, run: (bench: Bench) => Promise<Row[]> }} Group */
 
 const KiB = 2 ** 10;
@@ -99,6 +99,35 @@ function state(size, bytes) {
   };
 }
 
+/** By who knows which pages were written; goals in per cent of a warm copy. */
+const KNOWING = /** @type {const} */ ([
+  ['kernel', 'the kernel tells', 5],
+  ['program', 'the program tells', 5],
+  ['nobody', 'compared', 115],
+]);
+
+/** @param {string} size @param {number} bytes @returns {(bench: Bench) => Promise<Row[]>} */
+function incremental(size, bytes) {
+  const group = `incremental-${size}`;
+  return async ({ start, runs, folder }) => {
+    const rows = [];
+    for (const [knows, what, goal] of KNOWING) {
+      const measured = await start('incremental', [bytes, runs, join(folder, knows), knows]);
+      const note = measured.note === undefined ? {} : { note: measured.note };
+      rows.push(
+        row(group, `freeze with 1 % of the pages written at random, ${what}`, 'ms', samplesOf(measured, 'freezeMs'), note),
+        row(group, '  beside: a warm copy of the same memory', 'ms', samplesOf(measured, 'copyMs')),
+        row(group, `the freeze as a share of that copy, ${what}`, '%', samplesOf(measured, 'ofCopy'), { goal }),
+        row(group, `writing those pages, ${what}`, 'ms', samplesOf(measured, 'writeMs')),
+        row(group, `stored by the first incremental image, of the pages written, ${what}`, '%', samplesOf(measured, 'storedOfWritten'), {
+          goal: 115,
+        }),
+      );
+    }
+    return rows;
+  };
+}
+
 /** @param {number} times @param {() => Promise<number[]>} once */
 async function repeat(times, once) {
   const samples = [];
@@ -109,7 +138,7 @@ async function repeat(times, once) {
 /**
  * @param {string} group
  * @param {string} name
- * @param {'ms' | 'ns'} unit
+ * @param {'ms' | 'ns' | '%'} unit
  * @param {number[]} samples
  * @param {{ goal?: number, note?: string }} [more]
  * @returns {Row}
@@ -123,6 +152,8 @@ export const GROUPS = [
   { name: 'safepoint', run: bareSafepoint },
   { name: 'codec', run: codec },
   { name: 'files', run: files },
+  { name: 'incremental-64MiB', run: incremental('64MiB', SIZES['64MiB']) },
+  { name: 'incremental-1GiB', run: incremental('1GiB', SIZES['1GiB']) },
   ...Object.entries(SIZES).map(([size, bytes]) => ({ name: `state-${size}`, run: state(size, bytes) })),
 ];
 
