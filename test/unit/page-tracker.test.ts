@@ -35,6 +35,14 @@ const koffi = createRequire(new URL('../../packages/accelerator/package.json', i
   address(memory: ArrayBufferLike): bigint;
 };
 
+function openDirectly(context: TestContext, path: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_DIRECT);
+  } catch {
+    return context.skip('the file system has no direct reads');
+  }
+}
+
 describe('the kernel as a tracker of written pages', () => {
   it('names what was written since the last look, and nothing far from it', (context) => {
     const memory = new ArrayBuffer(BYTES);
@@ -113,12 +121,7 @@ describe('the kernel as a tracker of written pages', () => {
     const tracking = tracked(by, new ArrayBuffer(BYTES));
     by.round();
     expect(tracking.written()).toBeDefined();
-    let fd: number;
-    try {
-      fd = openSync(path, constants.O_RDONLY | constants.O_DIRECT);
-    } catch {
-      context.skip('the file system has no direct reads');
-    }
+    const fd = openDirectly(context, path);
     by.round();
     expect(tracking.written()).toBeDefined(); // nothing was under way at the capture before
     closeSync(fd);
