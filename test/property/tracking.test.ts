@@ -36,9 +36,9 @@ function counting(inner: PageTracker, counts: { known: number }): PageTracker {
 describe('the kernel, the program and a comparison', () => {
   const seed = testSeed(1117);
 
-  it.each(['array buffer', 'shared', 'wasm', 'shared wasm'] as const)(
+  it.for(['array buffer', 'shared', 'wasm', 'shared wasm'] as const)(
     `F63: give the same bytes back for random writes by everybody into %s memory, over checkpoints that fail (seed ${seed})`,
-    async (kind) => {
+    async (kind, context) => {
       const random = seeded(seed);
       const opened = openPageTracker();
       const counts = { known: 0 };
@@ -81,6 +81,8 @@ describe('the kernel, the program and a comparison', () => {
       expect(failures).toBeGreaterThan(0);
       if (kernel !== undefined) expect(counts.known).toBe(ROUNDS - 1);
       for (const life of lives) life.shadows.end();
+      // The other two have passed; that the kernel took no part has to be seen.
+      if ('refused' in opened) context.skip(opened.refused);
     },
     120_000,
   );
