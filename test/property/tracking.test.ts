@@ -38,6 +38,7 @@ describe('the kernel, the program and a comparison', () => {
 
   it.for(['array buffer', 'shared', 'wasm', 'shared wasm'] as const)(
     `F63: give the same bytes back for random writes by everybody into %s memory, over checkpoints that fail (seed ${seed})`,
+    { timeout: 120_000 },
     async (kind, context) => {
       const random = seeded(seed);
       const opened = openPageTracker();
@@ -84,6 +85,5 @@ describe('the kernel, the program and a comparison', () => {
       // The other two have passed; that the kernel took no part has to be seen.
       if ('refused' in opened) context.skip(opened.refused);
     },
-    120_000,
   );
 });
