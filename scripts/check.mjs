@@ -37,6 +37,11 @@ const build = { name: 'build', says: 'the package can be built', command: ['scri
 const PARTS = [
   { name: 'types-sdk', says: 'the sources are type-correct', command: tsc('packages/sdk', 'sdk') },
   {
+    name: 'types-accelerator',
+    says: 'the sources of the accelerator are type-correct',
+    command: tsc('packages/accelerator', 'accelerator'),
+  },
+  {
     name: 'imports',
     says: 'folders import upward only, without cycles',
     command: ['node_modules/dependency-cruiser/bin/dependency-cruise.mjs', 'packages/sdk/src', '--config', '.dependency-cruiser.mjs'],
@@ -61,6 +66,18 @@ const PARTS = [
     name: 'publint',
     says: 'the published files fit package.json',
     command: ['node_modules/publint/src/cli.js', 'packages/sdk', '--strict'],
+    built: true,
+  },
+  {
+    name: 'attw-accelerator',
+    says: 'every way to import the accelerator finds its types',
+    command: ['node_modules/@arethetypeswrong/cli/dist/index.js', '--pack', 'packages/accelerator', '--profile', 'esm-only', '--no-emoji'],
+    built: true,
+  },
+  {
+    name: 'publint-accelerator',
+    says: "the accelerator's published files fit its package.json",
+    command: ['node_modules/publint/src/cli.js', 'packages/accelerator', '--strict'],
     built: true,
   },
   { name: 'house-rules', says: 'rules of this repository', command: ['scripts/house-rules.mjs'], built: true },

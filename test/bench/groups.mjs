@@ -61,11 +61,42 @@ async function files({ start, runs, folder }) {
   ];
 }
 
+/** By who knows which pages were written; goals in per cent of a warm copy. */
+const KNOWING = /** @type {const} */ ([
+  ['kernel', 'the kernel tells', 5],
+  ['program', 'the program tells', 5],
+  ['nobody', 'compared', 115],
+]);
+
+/** @param {string} size @param {number} bytes @returns {(bench: Bench) => Promise<Row[]>} */
+function incremental(size, bytes) {
+  const group = `incremental-${size}`;
+  return async ({ start, runs, folder }) => {
+    const rows = [];
+    for (const [knows, what, goal] of KNOWING) {
+      const measured = await start('incremental', [bytes, runs, join(folder, knows), knows]);
+      const note = measured.note === undefined ? {} : { note: measured.note };
+      rows.push(
+        row(group, `freeze with 1 % of the pages written at random, ${what}`, 'ms', samplesOf(measured, 'freezeMs'), note),
+        row(group, '  beside: a warm copy of the same memory', 'ms', samplesOf(measured, 'copyMs')),
+        row(group, `the freeze as a share of that copy, ${what}`, '%', samplesOf(measured, 'ofCopy'), { goal }),
+        row(group, `writing those pages, ${what}`, 'ms', samplesOf(measured, 'writeMs')),
+        row(group, `stored by the first incremental image, of the pages written, ${what}`, '%', samplesOf(measured, 'storedOfWritten'), {
+          goal: 115,
+        }),
+      );
+    }
+    return rows;
+  };
+}
+
 /** @type {readonly Group[]} */
 export const GROUPS = [
   { name: 'safepoint', run: bareSafepoint },
   { name: 'codec', run: codec },
   { name: 'files', run: files },
+  { name: 'incremental-64MiB', run: incremental('64MiB', SIZES['64MiB']) },
+  { name: 'incremental-1GiB', run: incremental('1GiB', SIZES['1GiB']) },
   ...Object.entries(SIZES).map(([size, bytes]) => ({ name: `state-${size}`, run: state(size, bytes) })),
   { name: 'generations', run: generations },
   { name: 'loop', run: loop },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { spread } from './measure.mjs';
 
 /** @import { Measured, Spread } from './measure.mjs' */
-/** @typedef {'ms' | 'ns' | 'MiB' | '×'} Unit */
+/** @typedef {'ms' | 'ns' | 'MiB' | '×' | '%'} Unit */
 /** Where a line stands in a picture: its name, the curve, and x. @typedef {{ picture: string, curve: string, x: number }} Point */
 /** @typedef {{ runs: number, folder: string, start: (row: string, args: (string | number)[]) => Promise<Measured> }} Bench */
 /** @typedef {Spread & { group: string, name: string, unit: Unit, goal?: number, note?: string, point?: Point }} Row */

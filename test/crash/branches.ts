@@ -1,8 +1,9 @@
 /**
- * Random programs that open, write, close and open files again, and whose libraries log by themselves, killed at random moments and restarted from random images, older
- * and newer. Some lives stray: they write other bytes, and to other files, and nobody goes on from their images. Whatever was
- * done before, a start that is not refused finds every file that the program had opened by then as it was at that step, byte
- * for byte; and a life that is let to its end leaves the files of an undisturbed run.
+ * Random programs that open, write, close and open files again, and whose libraries log by themselves, killed at random
+ * moments and restarted from random images, older and newer. Some lives stray: they write other bytes, and to other files, and
+ * nobody goes on from their images. Whatever was done before, a start that is not refused finds every file that the program
+ * had opened by then as it was at that step, byte for byte; and a life that is let to its end leaves the files of an
+ * undisturbed run.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -173,11 +174,21 @@ async function oneRun(seed: number, lives: number, tally: BranchesTally): Promis
   }
 }
 
-/** Programs of `lives` lives each, until there were that many in all, in as many lanes side by side as there are seeds. */
-export async function branchAtRandom(total: number, lives: number, seeds: readonly number[]): Promise<BranchesTally> {
+/**
+ * Programs of `lives` lives each, until there were that many in all, in as many lanes side by side as there are seeds. Kills by
+ * the clock come before anything is done where a machine is slow, so it goes on until there were enough jumps, kills and ends.
+ */
+export async function branchAtRandom(
+  total: number,
+  lives: number,
+  seeds: readonly number[],
+  least: { readonly jumps: number; readonly kills: number; readonly ends: number },
+): Promise<BranchesTally> {
   const tally: BranchesTally = { lives: 0, kills: 0, jumps: 0, ends: 0, refused: new Map() };
+  const goesOn = (): boolean =>
+    tally.lives < total || tally.jumps < least.jumps || tally.kills < least.kills || tally.ends < least.ends;
   const lane = async (seed: number): Promise<void> => {
-    for (let next = seed; tally.lives < total; next += 1_000) await oneRun(next, lives, tally);
+    for (let next = seed; goesOn(); next += 1_000) await oneRun(next, lives, tally);
   };
   await Promise.all(seeds.map(lane));
   return tally;

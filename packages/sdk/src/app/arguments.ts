@@ -5,6 +5,7 @@
  * 1. A bad argument is a TypeError at the call that names it; nothing has been registered or asked for by then.
  * 2. Options that this version does not know are refused, never ignored: a `secret` that does nothing would leak state.
  */
+import { types } from 'node:util';
 import { assertImageName } from '../base/ids.js';
 import { isStandardSchema } from '../state/schema.js';
 
@@ -130,4 +131,13 @@ function assertKnown(call: string, options: unknown, known: readonly string[]): 
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) throw new TypeError(`${call}: unknown option '${key}'; expected only ${known.join(', ')}`);
   }
+}
+
+/** The bytes that a view or a whole buffer stands for. @throws TypeError */
+export function assertRange(range: unknown): { readonly memory: ArrayBufferLike; readonly start: number; readonly length: number } {
+  if (ArrayBuffer.isView(range)) return { memory: range.buffer, start: range.byteOffset, length: range.byteLength };
+  if (types.isAnyArrayBuffer(range)) return { memory: range, start: 0, length: range.byteLength };
+  throw new TypeError(
+    `dirty(range): expected a view of the bytes that were written, such as grid.subarray(from, to), or a buffer, got ${kindOf(range)}`,
+  );
 }

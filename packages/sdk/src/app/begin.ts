@@ -39,7 +39,7 @@ interface Beginning {
 
 export async function begin(opened: Opened, rooms: Beginning): Promise<StartResult> {
   const { events, registry, handlers, keepAlive, runClock, signals, members } = rooms;
-  const { selection, incarnation, resolved, ports, blame } = opened;
+  const { selection, incarnation, resolved, ports, blame, accelerator } = opened;
   const head = selection.kind === 'image' ? selection.contents.manifest : undefined;
   const image = selection.kind === 'image' && head !== undefined ? imageInfo(head, selection.entry.path) : undefined;
   runClock.start(head?.image.clockMs ?? 0);
@@ -78,6 +78,8 @@ export async function begin(opened: Opened, rooms: Beginning): Promise<StartResu
   if (selection.kind === 'image' && image !== undefined && selection.passedOver.length > 0)
     events.emit('fallback', { chosen: image, passedOver: selection.passedOver });
   if (result.restarted) events.emit('restarted', result);
+  if (!result.finished)
+    events.emit('tracking', { state: accelerator.tracker === undefined ? 'off' : 'on', reason: accelerator.reason, bytes: undefined });
   return result;
 }
 

@@ -10,6 +10,7 @@ import { CheckpointError } from '../base/errors.js';
 import { callPlace, type Place } from '../base/place.js';
 import type { CheckpointResult } from '../checkpoint/request.js';
 import { SHARED } from '../checkpoint/thread-protocol.js';
+import type { ToldChanges } from '../checkpoint/told-changes.js';
 import type { FileOptions } from '../files/contract.js';
 import type { TrackedFile } from '../files/tracked-file.js';
 import type { ForkOptions } from '../members/carrier.js';
@@ -17,7 +18,7 @@ import type { Channel } from '../members/channel.js';
 import type { MemberHandle } from '../members/participant.js';
 import type { SafepointGate } from '../members/safepoint-gate.js';
 import type { StartPlan } from '../restart/plan.js';
-import { assertCheckpointArguments, assertForkArguments, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
+import { assertCheckpointArguments, assertForkArguments, assertRange, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
 import type { EventName, Listener, StartResult } from './events.js';
 import type { Life } from './life.js';
 import type { OnMember, WorkerOptions } from './members.js';
@@ -36,12 +37,14 @@ export class Checkpointer extends Registering {
   readonly #shared: Int32Array;
   readonly #plan: () => Promise<StartPlan>;
   readonly #gate: SafepointGate;
+  readonly #told: ToldChanges;
   /** The safepoint of each task that lets the event loop turn, while it does. */
   readonly #turns = new Map<string, Promise<void>>();
 
   /** @internal made by openCheckpointer */
-  constructor(life: Life, plan: () => Promise<StartPlan>) {
+  constructor(life: Life, plan: () => Promise<StartPlan>, told: ToldChanges) {
     super(life, life.timerClock);
+    this.#told = told;
     this.#life = life;
     this.#plan = plan;
     this.#shared = life.shared;
@@ -108,6 +111,17 @@ export class Checkpointer extends Registering {
   shared(name: string, byteLength: number): SharedArrayBuffer {
     this.#life.assertRegistering(`shared('${name}')`);
     return this.#life.members.shared(name, byteLength);
+  }
+
+  /**
+   * Tells that the bytes of a view, or of a whole buffer, have been written, so that a checkpoint looks at nothing else of that
+   * buffer. From the first call for a buffer on the program has to tell all of its writes, after each and before the next
+   * safepoint: **what is not told is lost at a restart.** Not needed where the kernel tells, and without effect there.
+   * @throws TypeError
+   */
+  dirty(range: ArrayBufferView | ArrayBufferLike): void {
+    const { memory, start, length } = assertRange(range);
+    this.#told.add(memory, start, length);
   }
 
   /** Asked during start() for each member of the image that the program has not declared. */

@@ -7,6 +7,7 @@
 import { channel } from 'node:diagnostics_channel';
 import { EventEmitter } from 'node:events';
 import { type CheckpointError, messageOf } from '../base/errors.js';
+import type { TrackingNote } from '../checkpoint/change-watch.js';
 import type { CheckpointResult, ImageInfo, RequestReason } from '../checkpoint/request.js';
 import type { PassedOver } from '../restart/select.js';
 import type { Logger } from './options.js';
@@ -46,6 +47,8 @@ export interface CheckpointEvents {
   readonly fallback: { readonly chosen: ImageInfo; readonly passedOver: readonly PassedOver[] };
   /** Ids of images that retention deleted. */
   readonly pruned: { readonly images: readonly string[] };
+  /** Whether the kernel tells which pages are written: of the whole program, told during start(), and later of single buffers. */
+  readonly tracking: TrackingNote;
 }
 
 export type EventName = keyof CheckpointEvents;
@@ -61,6 +64,7 @@ const NAMES: ReadonlySet<string> = new Set<EventName>([
   'restarted',
   'fallback',
   'pruned',
+  'tracking',
 ]);
 
 export class Events {

@@ -10,6 +10,7 @@
 import { formatDuration } from '../base/duration.js';
 import { messageOf } from '../base/errors.js';
 import { loadPorts } from '../base/system-ports.js';
+import { findAccelerator } from '../checkpoint/accelerator.js';
 import { ClassRegistry } from '../codec/classes.js';
 import type { ImageRef } from '../image/contract.js';
 import { type ChosenImage, selectImage } from '../restart/select.js';
@@ -70,12 +71,14 @@ async function continueFrom({ resolved, ports, store, incarnation, startedAt, wa
   const selection = await selectImage({ store, run: incarnation.run, classes, blame }, resolved.restart);
   if (selection.kind === 'image') tellFallback(selection, resolved);
   const highestGeneration = await store.highestGeneration();
-  return checkpointer({ resolved, ports, store, incarnation, selection, classes, highestGeneration, startedAt, warn, blame });
+  const accelerator = await findAccelerator(resolved.accelerator);
+  if (accelerator.unexpected) warn(`written pages are found by comparing: ${accelerator.reason}`);
+  return checkpointer({ resolved, ports, store, incarnation, selection, classes, accelerator, highestGeneration, startedAt, warn, blame });
 }
 
 function checkpointer(opened: Opened): Checkpointer {
-  const { life, plan } = wire(opened);
-  return new Checkpointer(life, plan);
+  const { life, plan, told } = wire(opened);
+  return new Checkpointer(life, plan, told);
 }
 
 function tellFallback({ entry, passedOver }: ChosenImage, { logger }: ResolvedOptions): void {

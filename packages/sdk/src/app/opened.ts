@@ -1,6 +1,7 @@
 /** An opened incarnation: claimed, its source image selected and read, nothing of the program's touched yet. */
 
 import type { Ports } from '../base/ports.js';
+import type { Accelerator } from '../checkpoint/accelerator.js';
 import type { ClassRegistry } from '../codec/classes.js';
 import type { ImageRef } from '../image/contract.js';
 import type { Selection } from '../restart/select.js';
@@ -14,6 +15,7 @@ export interface Opened {
   readonly incarnation: Incarnation;
   readonly selection: Selection;
   readonly classes: ClassRegistry;
+  readonly accelerator: Accelerator;
   readonly highestGeneration: number;
   readonly startedAt: number;
   readonly warn: (message: string) => void;

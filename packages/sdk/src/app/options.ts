@@ -64,6 +64,8 @@ export interface CheckpointerOptions {
   readonly allowUnclaimed?: false | 'carry' | 'drop' | undefined;
   /** Most memory for copies of the state's large buffers, as bytes or '512MiB', '1GiB'; default '1GiB'. Buffers beyond it are copied anew each time. */
   readonly memoryBudget?: number | string | undefined;
+  /** Ask the kernel which pages were written, where the package @ckpt/accelerator is installed and can; default true. */
+  readonly accelerator?: boolean | undefined;
   /** Folders in which files may lie whose paths only an image tells; default: the working directory. */
   readonly roots?: readonly string[] | undefined;
   /** Rules for files that libraries open, by a pattern of the path; the first that matches decides. Needs Linux. */
@@ -96,6 +98,7 @@ export interface ResolvedOptions {
   readonly lockWaitMs: number;
   /** Bytes. */
   readonly memoryBudget: number;
+  readonly accelerator: boolean;
   readonly takeOver: boolean;
   readonly allowUnclaimed: Unclaimed;
   /** Where start() writes its plan instead of starting: a file, or '1' for standard output. */
@@ -153,6 +156,7 @@ const SCHEMA = z.strictObject({
   lockWait: z.unknown().optional(),
   allowUnclaimed: z.literal([false, 'carry', 'drop'], "expected false, 'carry' or 'drop'").default(false),
   memoryBudget: z.unknown().optional(),
+  accelerator: z.boolean('expected true or false').default(true),
   roots: z.array(text(ROOTS), ROOTS).optional(),
   files: z
     .array(
@@ -189,6 +193,7 @@ export function resolveOptions(options: CheckpointerOptions, env: NodeJS.Process
     quiesceTimeoutMs: duration(given.quiesceTimeout, 'quiesceTimeout', '10s'),
     lockWaitMs: duration(given.lockWait, 'lockWait', '90s'),
     memoryBudget: parseBytes(given.memoryBudget ?? '1GiB', 'openCheckpointer: memoryBudget'),
+    accelerator: given.accelerator,
     takeOver: env['CKPT_TAKE_OVER'] === '1',
     allowUnclaimed: given.allowUnclaimed,
     planTo: env[PLAN_VARIABLE] || undefined,

@@ -7,6 +7,7 @@
  */
 import { CheckpointError } from '../base/errors.js';
 import type { Ports } from '../base/ports.js';
+import { findAccelerator } from '../checkpoint/accelerator.js';
 import { imageInfo } from '../checkpoint/tip.js';
 import { ClassRegistry } from '../codec/classes.js';
 import { isRefused, type StartPlan } from '../restart/plan.js';
@@ -79,7 +80,8 @@ export async function openForPlan(parts: {
   const selection = await selectImage({ store, run, classes, blame }, resolved.restart);
   const epoch = ((await store.owner())?.record.epoch ?? 0) + 1;
   const highestGeneration = await store.highestGeneration();
-  return { ...parts, incarnation: unclaimed(run, epoch), selection, classes, highestGeneration, blame };
+  const accelerator = await findAccelerator(false);
+  return { ...parts, incarnation: unclaimed(run, epoch), selection, classes, accelerator, highestGeneration, blame };
 }
 
 /** What stands for the incarnation that would be claimed. */

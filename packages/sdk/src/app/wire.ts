@@ -17,6 +17,7 @@ import { Shadows } from '../checkpoint/shadow.js';
 import { Staging } from '../checkpoint/staging.js';
 import { type FoundRequest, SHARED } from '../checkpoint/thread-protocol.js';
 import type { LineageTip } from '../checkpoint/tip.js';
+import { ToldChanges } from '../checkpoint/told-changes.js';
 import { Uncopied } from '../checkpoint/uncopied.js';
 import { CONTENT_KIND } from '../files/content-sections.js';
 import type { TrackedFileRecord } from '../files/contract.js';
@@ -52,6 +53,7 @@ interface Rooms {
   readonly background: HelperThread;
   readonly shadows: Shadows;
   readonly uncopied: Uncopied;
+  readonly told: ToldChanges;
   readonly tip: LineageTip;
   readonly carried: CarriedSections | undefined;
   readonly members: Members;
@@ -62,6 +64,7 @@ interface Rooms {
 export interface Wired {
   readonly life: Life;
   readonly plan: () => Promise<StartPlan>;
+  readonly told: ToldChanges;
 }
 
 export function wire(opened: Opened): Wired {
@@ -88,7 +91,7 @@ export function wire(opened: Opened): Wired {
       return every === undefined ? undefined : new Pacing({ every, clock: ports.clock, ask: (request) => conductor.ask(request) });
     },
   });
-  return { life, plan: () => planStart(opened, rooms) };
+  return { life, plan: () => planStart(opened, rooms), told: rooms.told };
 }
 
 function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life): Rooms {
@@ -105,7 +108,8 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     fenced: () => conductor().end('fenced'),
     warn,
   });
-  const shadows = new Shadows(resolved.memoryBudget);
+  const told = new ToldChanges();
+  const shadows = new Shadows(resolved.memoryBudget, opened.accelerator.tracker, told);
   const uncopied = new Uncopied(resolved.memoryBudget, warn);
   const permit = new WritePermit(clock, {
     assertAlive: () => life().assertNotFenced(),
@@ -131,6 +135,7 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     background,
     shadows,
     uncopied,
+    told,
     files,
     untracked: makeUntracked(opened, records, files, () => members.set.roster.all().flatMap(({ descriptors }) => descriptors)),
     keepAlive,
@@ -187,7 +192,7 @@ function makeUntracked(
 }
 
 function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
-  const { background, registry, files, untracked, carried, members, shadows, uncopied } = rooms;
+  const { background, registry, files, untracked, carried, members, shadows, uncopied, events } = rooms;
   const staging = new Staging();
   const warnings = new DroppedWarnings(warn);
   const raise = (): void => {
@@ -224,6 +229,7 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
       members.set.recycle();
       shadows.recycle();
       uncopied.recycle();
+      for (const note of shadows.notes()) events.emit('tracking', note);
       files.release();
     },
     persist: (job, done) => background.persist(job, done),
@@ -238,6 +244,7 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
     attention: raise,
     ended: (why) => {
       members.end(why);
+      shadows.end();
       life().ended();
       raise();
     },

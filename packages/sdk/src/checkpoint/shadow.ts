@@ -1,8 +1,8 @@
 /**
  * Shadows: for each large buffer of the program a copy that the writer owns, brought up to date by each capture.
  *
- * A capture compares the buffer with its shadow (coarsely, then page by page where something differs) and copies what
- * changed. Where most of it changes each time, it copies without looking, and looks again now and then.
+ * A capture compares the buffer with its shadow, where it may have been written as far as somebody knows (change-watch.ts), and
+ * copies what changed. Where most of it changes each time, it copies without looking, and looks again now and then.
  *
  * Invariants
  * 1. After a capture a shadow is what the buffer was at that instant, and nobody changes it until it is back from the writer.
@@ -11,16 +11,23 @@
  *    is dirty from beginning to end.
  * 4. Shadows are allocated once and kept, because copying into warm pages is many times faster; they are not shared
  *    memory, because copying into that is slower too: they are handed over to the writer's thread and back.
+ * 5. What is known of a buffer's writes counts from one capture to the next, and is relied upon only when the shadow holds
+ *    all of the capture before. Somebody else's memory is not watched any more.
  */
 import type { FoundBuffer } from '../codec/contract.js';
+import { PAGE } from '../image/format.js';
+import { ChangeWatch, type TrackingNote } from './change-watch.js';
+import type { PageTracker } from './page-tracker.js';
+import { copyAll, copyChanged, copyWritten } from './shadow-copy.js';
 import type { ReturnedShadow, StagedBuffer } from './thread-protocol.js';
+import { ToldChanges } from './told-changes.js';
 
-const PAGE = 4096;
-const BLOCK = 16 * PAGE;
 /** One typed array spans at most 4 GiB on some versions of Node. */
 const WINDOW = 2 ** 30;
 /** Smaller buffers are copied and written as a whole. */
 const SHADOW_BYTES: number = 2 ** 18;
+/** Smaller buffers are compared faster than the kernel is asked. */
+const TRACKED_BYTES = 2 ** 20;
 /** After so many copies without looking, one looks again. */
 const LOOK_EVERY = 4;
 
@@ -34,18 +41,26 @@ interface Shadow {
   unlooked: number | undefined;
   /** Of the capture under way. */
   handedOver: boolean;
+  readonly watch: ChangeWatch;
+  /** Whether it holds all of the capture before; not so when one broke off halfway (invariant 5). */
+  whole: boolean;
 }
 
 type StagedShadow = Pick<StagedBuffer, 'key' | 'length' | 'dirty' | 'memory'>;
 
 export class Shadows {
   readonly #budget: number;
+  readonly #kernel: PageTracker | undefined;
+  readonly #told: ToldChanges;
   readonly #shadows = new Map<ArrayBufferLike, Shadow>();
+  #notes: TrackingNote[] = [];
   #nextKey = 1;
 
-  /** @param budget most bytes of all shadows together */
-  constructor(budget: number) {
+  /** @param budget most bytes of all shadows together @param kernel where the kernel can be asked @param told by the program */
+  constructor(budget: number, kernel?: PageTracker, told: ToldChanges = new ToldChanges()) {
     this.#budget = budget;
+    this.#kernel = kernel;
+    this.#told = told;
   }
 
   /**
@@ -53,14 +68,15 @@ export class Shadows {
    * Other buffers are the program's no more: what their shadows lay in serves new ones, because it is warm.
    */
   stage(found: readonly FoundBuffer[]): (StagedShadow | undefined)[] {
-    const met = new Set(found.map(({ memory }) => memory));
+    const met = new Map(found.map(({ memory, byteLength }) => [memory, byteLength]));
     const spare: Shadow[] = [];
     for (const [memory, shadow] of this.#shadows) {
       shadow.handedOver = false;
-      if (met.has(memory)) continue;
-      this.#shadows.delete(memory);
+      if (met.get(memory) === shadow.length) continue;
+      this.#forget(memory, shadow);
       spare.push(shadow);
     }
+    this.#kernel?.round();
     return found.map((buffer) => this.#stage(buffer, spare));
   }
 
@@ -78,23 +94,39 @@ export class Shadows {
   /** The writer is done with the last capture: what is not back is lost with it. */
   recycle(): void {
     for (const [memory, shadow] of this.#shadows) {
-      if (shadow.memory.some(({ byteLength }) => byteLength === 0)) this.#shadows.delete(memory);
+      if (shadow.memory.some(({ byteLength }) => byteLength === 0)) this.#forget(memory, shadow);
     }
+  }
+
+  /** What became of kernel tracking since the last call. */
+  notes(): readonly TrackingNote[] {
+    const notes = this.#notes;
+    this.#notes = [];
+    return notes;
+  }
+
+  /** Nothing is captured any more. */
+  end(): void {
+    for (const [memory, shadow] of this.#shadows) this.#forget(memory, shadow);
+    this.#kernel?.close();
+  }
+
+  #forget(memory: ArrayBufferLike, shadow: Shadow): void {
+    shadow.watch.end();
+    this.#shadows.delete(memory);
   }
 
   #stage({ memory, byteLength }: FoundBuffer, spare: Shadow[]): StagedShadow | undefined {
     if (byteLength < SHADOW_BYTES) return undefined;
     let shadow = this.#shadows.get(memory);
-    if (shadow !== undefined && shadow.length !== byteLength) {
-      this.#shadows.delete(memory);
-      shadow = undefined;
-    }
     if (shadow === undefined) {
       if (this.bytes + byteLength > this.#budget) return undefined;
-      shadow = this.#make(byteLength, spare);
-      copyAll(memory, shadow);
+      shadow = this.#make(memory, byteLength, spare);
+      shadow.watch.written();
+      copyAll(memory, shadow.memory);
       this.#shadows.set(memory, shadow);
     } else bringUpToDate(memory, shadow);
+    shadow.whole = true;
     shadow.handedOver = true;
     const { key, length, dirty } = shadow;
     return { key, length, dirty, memory: shadow.memory };
@@ -107,11 +139,20 @@ export class Shadows {
     return sum;
   }
 
-  #make(length: number, spare: Shadow[]): Shadow {
+  #make(memory: ArrayBufferLike, length: number, spare: Shadow[]): Shadow {
     const fitting = spare.findIndex((shadow) => shadow.length === length);
-    const memory = fitting < 0 ? newWindows(length) : (spare.splice(fitting, 1)[0]?.memory ?? newWindows(length));
-    const dirty = new Uint8Array(Math.ceil(length / PAGE)).fill(1);
-    return { key: this.#nextKey++, memory, length, dirty, unlooked: undefined, handedOver: true };
+    const windows = fitting < 0 ? undefined : spare.splice(fitting, 1)[0]?.memory;
+    const kernel = length < TRACKED_BYTES ? undefined : this.#kernel;
+    return {
+      key: this.#nextKey++,
+      memory: windows ?? newWindows(length),
+      length,
+      dirty: new Uint8Array(Math.ceil(length / PAGE)).fill(1),
+      unlooked: undefined,
+      handedOver: true,
+      watch: new ChangeWatch(memory, kernel, this.#told.of(memory), (note) => this.#notes.push(note)),
+      whole: false,
+    };
   }
 }
 
@@ -125,48 +166,19 @@ function newWindows(length: number): ArrayBuffer[] {
   return memory;
 }
 
-function copyAll(memory: ArrayBufferLike, { memory: windows }: Shadow): void {
-  let at = 0;
-  for (const window of windows) {
-    new Uint8Array(window).set(new Uint8Array(memory, at, window.byteLength));
-    at += window.byteLength;
-  }
-}
-
 function bringUpToDate(memory: ArrayBufferLike, shadow: Shadow): void {
-  if (shadow.unlooked !== undefined && ++shadow.unlooked < LOOK_EVERY) {
-    copyAll(memory, shadow);
-    shadow.dirty.fill(1);
-    return;
+  const { memory: windows, dirty, watch, whole } = shadow;
+  shadow.whole = false;
+  const ranges = watch.written();
+  if (ranges !== undefined && whole) {
+    shadow.unlooked = undefined;
+    copyWritten(memory, windows, ranges, dirty);
+  } else if (shadow.unlooked !== undefined && ++shadow.unlooked < LOOK_EVERY) {
+    copyAll(memory, windows);
+    dirty.fill(1);
+  } else {
+    const changed = copyChanged(memory, windows, dirty);
+    shadow.unlooked = changed * 2 > dirty.length ? 0 : undefined;
+    watch.compared(changed);
   }
-  let at = 0;
-  let changed = 0;
-  for (const window of shadow.memory) {
-    changed += copyChanged(Buffer.from(memory, at, window.byteLength), Buffer.from(window), shadow.dirty, at / PAGE);
-    at += window.byteLength;
-  }
-  shadow.unlooked = changed * 2 > shadow.dirty.length ? 0 : undefined;
-}
-
-/** @returns how many pages changed */
-function copyChanged(live: Buffer, shadow: Buffer, dirty: Uint8Array, firstPage: number): number {
-  let changed = 0;
-  for (let block = 0; block < live.length; block += BLOCK) {
-    const blockEnd = Math.min(block + BLOCK, live.length);
-    if (live.compare(shadow, block, blockEnd, block, blockEnd) === 0) continue;
-    let from = -1;
-    for (let page = block; page < blockEnd; page += PAGE) {
-      const end = Math.min(page + PAGE, blockEnd);
-      if (live.compare(shadow, page, end, page, end) === 0) {
-        if (from >= 0) shadow.set(live.subarray(from, page), from);
-        from = -1;
-        continue;
-      }
-      if (from < 0) from = page;
-      dirty[firstPage + page / PAGE] = 1;
-      changed++;
-    }
-    if (from >= 0) shadow.set(live.subarray(from, blockEnd), from);
-  }
-  return changed;
 }
