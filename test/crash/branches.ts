@@ -185,8 +185,7 @@ export async function branchAtRandom(
   least: { readonly jumps: number; readonly kills: number; readonly ends: number },
 ): Promise<BranchesTally> {
   const tally: BranchesTally = { lives: 0, kills: 0, jumps: 0, ends: 0, refused: new Map() };
-  const goesOn = (): boolean =>
-    tally.lives < total || tally.jumps < least.jumps || tally.kills < least.kills || tally.ends < least.ends;
+  const goesOn = (): boolean => tally.lives < total || tally.jumps < least.jumps || tally.kills < least.kills || tally.ends < least.ends;
   const lane = async (seed: number): Promise<void> => {
     for (let next = seed; goesOn(); next += 1_000) await oneRun(next, lives, tally);
   };

@@ -129,6 +129,7 @@ class Trial {
       during: <T>(work: Promise<T>) => work,
       safe: <T>(work: Promise<T>) => work,
       receiving() {},
+      report() {},
       hurried: () => false,
     };
     const own = new ChannelTable('main', hooks, () => {});
@@ -144,6 +145,7 @@ class Trial {
       advanced: () => this.#advance(),
       failed: (error) => this.#over(error),
       launched: () => {},
+      asked: () => {},
       log: () => {},
     });
     const entry = { kind: 'worker', url: new URL('file:///none'), workerData: undefined } as const;
@@ -257,6 +259,7 @@ class Trial {
       during: <T>(work: Promise<T>) => work,
       safe: <T>(work: Promise<T>) => agent.safe(name, work, 'channel'),
       receiving() {},
+      report() {},
       hurried: () => agent.hurried,
     };
     const channels = new ChannelTable(name, hooks, (key) => agent.post({ type: 'channel', key }));
@@ -279,6 +282,7 @@ class Trial {
       recycle: () => {},
       committed: () => {},
       during: (work) => work,
+      asked: () => {},
     });
     void this.#program(name, agent, channels, counts, shared, stepOf(memory));
   }
