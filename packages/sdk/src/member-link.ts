@@ -8,7 +8,7 @@
  * 3. What the member is doing is told while a checkpoint gathers.
  */
 import { Socket } from 'node:net';
-import { type MessagePort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from './base/system-ports.js';
 import { Bridge } from './members/bridge.js';
 import { LINK_FD, MEMBER_SHARED, slotsOf, stepOf } from './members/protocol.js';
@@ -33,7 +33,7 @@ const bridge = new Bridge({
   stream,
   memory,
   broken: end,
-  welcome: (welcome) => port.postMessage(welcome),
+  welcome: (welcome) => parentPort?.postMessage(welcome),
   arrived: ({ type }) => {
     if (type === 'quiesce') looking ??= setInterval(tell, LOOK_MS);
     if (type !== 'resume') return;
@@ -41,6 +41,8 @@ const bridge = new Bridge({
     looking = undefined;
   },
 });
+
+bridge.forward();
 
 /** Invariant 3. */
 function tell(): void {

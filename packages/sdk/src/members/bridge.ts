@@ -5,7 +5,8 @@
  * Invariants
  * 1. Order is kept on each port; between ports there is none, as between ports of threads.
  * 2. A message that cannot be carried breaks the bridge, loudly; none is left out.
- * 3. What arrives raises the flag that safepoints poll, and wakes whoever waits without a turn of the event loop.
+ * 3. Nothing that was posted is sent before forward(): what has to come first, the welcome, is written before.
+ * 4. What arrives raises the flag that safepoints poll, and wakes whoever waits without a turn of the event loop.
  */
 
 import type { Duplex } from 'node:stream';
@@ -35,12 +36,16 @@ export class Bridge {
   #connections = 0;
 
   constructor(parts: BridgeParts) {
-    const { port, stream } = parts;
+    const { stream } = parts;
     this.#parts = parts;
     this.#slots = slotsOf(parts.memory);
-    port.on('message', (message: ToMember | FromMember) => this.#guarded(() => this.#control(message)));
     stream.on('data', (chunk: Uint8Array) => this.#guarded(() => this.#read(chunk)));
     stream.on('error', () => {}); // its end is told by 'close'
+  }
+
+  /** Sends what was posted, and what will be. Like every listener it holds the process, unless the port is let go of. */
+  forward(): void {
+    this.#parts.port.on('message', (message: ToMember | FromMember) => this.#guarded(() => this.#control(message)));
   }
 
   write(frame: Frame): void {

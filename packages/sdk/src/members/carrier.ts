@@ -2,7 +2,8 @@
  * What a member runs in: a thread of this process, or a process of its own.
  *
  * Invariants
- * 1. The member's end of the control port is given to it with the welcome, before its program can say anything.
+ * 1. The member's end of the control port is given to it with the welcome, before its program can say anything; a process gets
+ *    the welcome before all that the program says meanwhile.
  * 2. A forked process is recorded in the store before it is welcomed, and never without it.
  */
 import { type ChildProcess, fork } from 'node:child_process';
@@ -103,9 +104,13 @@ function startProcess({ name, entry, port, memory, greeting, events }: Launch<Ex
       child.kill('SIGKILL');
     },
   });
-  port.unref();
   if ('unref' in stream && typeof stream.unref === 'function') stream.unref();
-  const welcomed = welcomeProcess(child, bridge, { ...greeting, type: 'welcome', kind: 'process', name, shared: [] }, events);
+  const { shared: _, ...greetings } = greeting;
+  const welcomed = whenRecorded(child, events, () => {
+    bridge.write({ type: 'welcome', welcome: { ...greetings, type: 'welcome', kind: 'process', name } });
+    bridge.forward();
+    port.unref();
+  });
   const ended = endOf(child, stream).then(async (why) => {
     await (await welcomed)();
     return why;
@@ -125,16 +130,11 @@ function startProcess({ name, entry, port, memory, greeting, events }: Launch<Ex
 }
 
 /** Invariant 2. @returns what removes the record */
-async function welcomeProcess(
-  child: ChildProcess,
-  bridge: Bridge,
-  { shared: _, ...welcome }: Greeting & Pick<Welcome, 'type' | 'kind' | 'name'>,
-  events: CarrierEvents,
-): Promise<() => Promise<void>> {
+async function whenRecorded(child: ChildProcess, events: CarrierEvents, welcome: () => void): Promise<() => Promise<void>> {
   if (child.pid === undefined) return async () => {};
   try {
     const forget = await events.forked(child.pid);
-    bridge.write({ type: 'welcome', welcome });
+    welcome();
     return forget;
   } catch (error) {
     events.failed(messageOf(error), error);
