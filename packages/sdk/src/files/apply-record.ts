@@ -15,6 +15,7 @@ import type { Journal } from '../store/contract.js';
 import { HASHED_RANGE, KEPT_TAIL, TAIL_NAME } from './baseline-record.js';
 import type { StartContext } from './context.js';
 import type { HashedRange, KeptTail } from './contract.js';
+import { FILE_NUMBER } from './file-number.js';
 
 /** One change of one file, with what undoing it needs. */
 export interface Action {
@@ -70,7 +71,7 @@ const action: z.ZodType<Action> = z
     path: z.string().refine((path) => isAbsolute(path) && !path.includes('\0'), 'expected an absolute path'),
     name: z.string(),
     given: z.string(),
-    ino: bytes.optional(),
+    ino: FILE_NUMBER.optional(),
     keep: bytes,
     before: bytes,
     after: bytes,

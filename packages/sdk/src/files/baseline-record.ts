@@ -10,6 +10,7 @@
  */
 import { z } from 'zod';
 import type { Baseline, HashedRange, KeptTail } from './contract.js';
+import { FILE_NUMBER } from './file-number.js';
 
 export interface Made {
   readonly path: string;
@@ -28,13 +29,13 @@ const present = z
   .object({
     kind: z.literal('present'),
     size: bytes,
-    identity: z.object({ dev: bytes, ino: bytes }),
+    identity: z.object({ dev: FILE_NUMBER, ino: FILE_NUMBER }),
     check: HASHED_RANGE,
     copy: z.string().exactOptional(),
   })
   .refine(({ check, size }) => check.to <= size, 'expected a check within the file');
 const cut = z
-  .object({ kind: z.literal('cut'), keep: bytes, size: bytes, ino: bytes, tail: KEPT_TAIL })
+  .object({ kind: z.literal('cut'), keep: bytes, size: bytes, ino: FILE_NUMBER, tail: KEPT_TAIL })
   .refine(({ keep, size, tail }) => tail.size > 0 && keep + tail.size === size && tail.prefix.to === keep, 'expected a tail that fits');
 
 export const BASELINE: z.ZodType<Baseline> = z.object({
@@ -45,7 +46,7 @@ export const BASELINE: z.ZodType<Baseline> = z.object({
   generation: bytes,
   was: z.union([z.object({ kind: z.literal('absent') }), present, cut]),
 });
-export const MADE: z.ZodType<Made> = z.object({ path: z.string(), ino: bytes, birthtimeMs: z.number() });
+export const MADE: z.ZodType<Made> = z.object({ path: z.string(), ino: FILE_NUMBER, birthtimeMs: z.number() });
 
 /** What the name of such a record tells. */
 export interface RecordName {

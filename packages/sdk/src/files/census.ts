@@ -18,6 +18,7 @@ import type { Journal } from '../store/contract.js';
 import { checkRangeOf, hashRange } from './check.js';
 import type { StartContext } from './context.js';
 import type { FileIdentity, HashedRange } from './contract.js';
+import { FILE_NUMBER } from './file-number.js';
 import { withInspected } from './inspect.js';
 import { locate, type Root } from './mapped-paths.js';
 import { compileRules, type FileRule } from './rules.js';
@@ -48,7 +49,7 @@ export interface Census {
 const bytes = z.int().nonnegative();
 const counted = z.object({
   size: bytes,
-  identity: z.object({ dev: bytes, ino: bytes }),
+  identity: z.object({ dev: FILE_NUMBER, ino: FILE_NUMBER }),
   check: z.object({ from: bytes, to: bytes, hash: z.string() }),
 });
 const RECORD: z.ZodType<CensusRecord> = z.object({

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { CheckpointError } from '../base/errors.js';
 import type { FileRecord } from '../image/contract.js';
 import type { TrackedFileRecord } from './contract.js';
+import { FILE_NUMBER } from './file-number.js';
 
 const bytes = z.int().nonnegative();
 const path = z
@@ -27,7 +28,7 @@ const SCHEMA: z.ZodType<TrackedFileRecord> = z
     verify: z.enum(['tail', 'whole']),
     position: bytes,
     size: bytes,
-    identity: z.object({ dev: bytes, ino: bytes }),
+    identity: z.object({ dev: FILE_NUMBER, ino: FILE_NUMBER }),
     mtimeMs: z.number(),
     check: z.object({ from: bytes, to: bytes, hash: z.string().regex(/^[0-9a-f]{64}$/) }),
     contents: z.string().exactOptional(),

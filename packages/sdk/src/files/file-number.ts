@@ -1,0 +1,7 @@
+/**
+ * Numbers of devices and inodes in records. Some file systems (overlays, networks) give inodes beyond 2^53: what stands for
+ * them, here and where they are looked up, is the nearest double.
+ */
+import { z } from 'zod';
+
+export const FILE_NUMBER: z.ZodType<number> = z.number().nonnegative().refine(Number.isInteger, 'expected a whole number');
