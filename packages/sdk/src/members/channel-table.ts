@@ -50,7 +50,7 @@ export class ChannelTable {
 
   /** Invariant 2. */
   reopen(): void {
-    for (const { name, peer, outbox } of [...this.#recorded.values()]) if (outbox.length > 0) this.open(name, peer);
+    for (const record of [...this.#recorded.values()]) if (hasToSend(record)) this.open(record.name, record.peer);
   }
 
   connect(key: string, port: MessagePort): void {
@@ -66,9 +66,7 @@ export class ChannelTable {
   /** What could not be sent yet, of a member that ends. */
   unsent(): readonly ChannelRecord[] {
     this.#handedOver = true;
-    return (this.capture() ?? [])
-      .filter(({ outbox, requests }) => outbox.length + (requests?.replies.length ?? 0) > 0)
-      .map((record) => ({ ...record, inbox: [] }));
+    return (this.capture() ?? []).filter(hasToSend).map((record) => ({ ...record, inbox: [] }));
   }
 
   hold(): void {
@@ -107,6 +105,10 @@ export class ChannelTable {
   #key(name: string, peer: string): string {
     return channelKey(name, this.#member, peer);
   }
+}
+
+function hasToSend({ outbox, requests }: ChannelRecord): boolean {
+  return outbox.length > 0 || (requests?.replies.length ?? 0) > 0;
 }
 
 export function channelKey(name: string, one: string, other: string): string {
