@@ -30,6 +30,26 @@ function tsc(project, name) {
   return ['node_modules/typescript/bin/tsc', '-p', project, '--incremental', '--tsBuildInfoFile', `.cache/tsc/${name}.tsbuildinfo`];
 }
 
+/** What is published, as its users get it. @param {string} name of the folder @param {string} suffix of the parts @returns {Part[]} */
+function published(name, suffix) {
+  const folder = `packages/${name}`;
+  const attw = 'node_modules/@arethetypeswrong/cli/dist/index.js';
+  return [
+    {
+      name: `attw${suffix}`,
+      says: `every way to import ${folder} finds its types`,
+      command: [attw, '--pack', folder, '--profile', 'esm-only', '--no-emoji'],
+      built: true,
+    },
+    {
+      name: `publint${suffix}`,
+      says: `the published files of ${folder} fit its package.json`,
+      command: ['node_modules/publint/src/cli.js', folder, '--strict'],
+      built: true,
+    },
+  ];
+}
+
 /** @type {Part} */
 const build = { name: 'build', says: 'the package can be built', command: ['scripts/prepare.mjs'] };
 
@@ -56,30 +76,8 @@ const PARTS = [
   { name: 'types-tests', says: 'tests and type tests are type-correct', command: tsc('test', 'test'), built: true },
   { name: 'types-examples', says: 'the examples are type-correct', command: tsc('packages/examples', 'examples'), built: true },
   { name: 'types-scripts', says: 'the scripts are type-correct', command: tsc('scripts', 'scripts'), built: true },
-  {
-    name: 'attw',
-    says: 'every way to import it finds its types',
-    command: ['node_modules/@arethetypeswrong/cli/dist/index.js', '--pack', 'packages/sdk', '--profile', 'esm-only', '--no-emoji'],
-    built: true,
-  },
-  {
-    name: 'publint',
-    says: 'the published files fit package.json',
-    command: ['node_modules/publint/src/cli.js', 'packages/sdk', '--strict'],
-    built: true,
-  },
-  {
-    name: 'attw-accelerator',
-    says: 'every way to import the accelerator finds its types',
-    command: ['node_modules/@arethetypeswrong/cli/dist/index.js', '--pack', 'packages/accelerator', '--profile', 'esm-only', '--no-emoji'],
-    built: true,
-  },
-  {
-    name: 'publint-accelerator',
-    says: "the accelerator's published files fit its package.json",
-    command: ['node_modules/publint/src/cli.js', 'packages/accelerator', '--strict'],
-    built: true,
-  },
+  ...published('sdk', ''),
+  ...published('accelerator', '-accelerator'),
   { name: 'house-rules', says: 'rules of this repository', command: ['scripts/house-rules.mjs'], built: true },
 ];
 

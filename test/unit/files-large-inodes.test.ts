@@ -9,8 +9,9 @@ import { FilesPlace } from '../fixtures/files-place.js';
 
 const SOURCE: ImageRef = { id: 'a'.repeat(32), epoch: 1, generation: 1 };
 
-/** The same bits, further up. */
-const numbered = (stat: FileStat): FileStat => Object.assign(stat, { ino: stat.ino * 2 ** 45 });
+/** As of an overlay, which marks its own by the highest bits: files made one after the other get the same double. */
+const large = (ino: number): number => 2 ** 63 + ino;
+const numbered = (stat: FileStat): FileStat => Object.assign(stat, { ino: large(stat.ino) });
 const opened = (file: OpenFile): OpenFile =>
   new Proxy(file, {
     get(target, key) {
@@ -28,21 +29,25 @@ const fileSystem: FileSystem = {
 it('F39, F65: files whose inodes are beyond 2^53 are recorded, cut, put back and opened again', async () => {
   const at = new FilesPlace();
   onTestFinished(() => at.remove());
-  at.write('out', 'recorded\n');
-  const declaration = at.declare('out');
-  const { identity, ...rest } = await at.record(declaration);
-  const record = parseFileRecord({ ...rest, identity: { ...identity, ino: identity.ino * 2 ** 45 } }, 'one');
-  expect(Number.isSafeInteger(record.identity.ino)).toBe(false);
-  appendFileSync(at.path('out'), 'and more\n');
+  const files = ['one', 'two'].map((name) => at.declare(name));
+  for (const { name } of files) at.write(name, 'recorded\n');
+  const records = await Promise.all(
+    files.map(async (declaration) => {
+      const { identity, ...rest } = await at.record(declaration);
+      return parseFileRecord({ ...rest, identity: { ...identity, ino: large(identity.ino) } }, 'the image');
+    }),
+  );
+  expect(records.map(({ identity }) => Number.isSafeInteger(identity.ino))).toEqual([false, false]);
+  for (const { path } of files) appendFileSync(path, 'and more\n');
   const first = await at.life({ source: SOURCE, fileSystem });
-  await (await first.start([record], [declaration])).done();
-  expect(at.text('out')).toBe('recorded\n');
-  await first.append(declaration, 'again\n', record);
+  await (await first.start(records, files)).done();
+  expect(files.map(({ name }) => at.text(name))).toEqual(['recorded\n', 'recorded\n']);
+  for (const [index, file] of files.entries()) await first.append(file, 'again\n', records[index]);
   // From here on the journal is read.
   const second = await at.life({ source: SOURCE, fileSystem });
-  await (await second.start([record], [declaration])).done();
-  expect({ text: at.text('out'), tails: Object.values(at.tails()).sort() }).toEqual({
-    text: 'recorded\n',
-    tails: ['again\n', 'and more\n'],
+  await (await second.start(records, files)).done();
+  expect({ texts: files.map(({ name }) => at.text(name)), tails: Object.values(at.tails()).sort() }).toEqual({
+    texts: ['recorded\n', 'recorded\n'],
+    tails: ['again\n', 'again\n', 'and more\n', 'and more\n'],
   });
 });

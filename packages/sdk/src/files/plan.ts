@@ -105,7 +105,8 @@ export function refusalOf(plans: readonly PlannedFile[]): CheckpointError | unde
 function changedTwice(plans: readonly PlannedFile[]): CheckpointError[] {
   const changed = new Map<string, PlannedFile>();
   return plans.flatMap((plan) => {
-    if (plan.change === undefined || plan.seen === undefined) return [];
+    // Beyond 2^53 neighbours have the same number here (file-number.ts), which says nothing of them.
+    if (plan.change === undefined || plan.seen === undefined || !Number.isSafeInteger(plan.seen.ino)) return [];
     const key = `${plan.seen.dev}:${plan.seen.ino}`;
     const other = changed.get(key);
     changed.set(key, plan);
