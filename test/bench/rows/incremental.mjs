@@ -57,7 +57,6 @@ if (knows === 'program') {
 }
 for (let run = 0; run < runs; run++) {
   const writeMs = write();
-  globalThis.gc?.();
   const { times, bytes: stored } = await ckpt.checkpoint();
   const copyMs = timed(() => copy.set(field));
   samples.freezeMs.push(times.freezeMs);

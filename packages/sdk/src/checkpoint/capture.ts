@@ -194,10 +194,12 @@ function countBytes(
   return { stateBytes, dirtyBytes, uncopiedBytes };
 }
 
-/** A plain loop: the program stands meanwhile, and a GiB has a quarter of a million pages. */
+/** Pages are marked by a 1. Four are counted at a time: the program stands meanwhile, and a GiB has a quarter of a million. */
 function countPages(dirty: Uint8Array): number {
+  const fours = new Uint32Array(dirty.buffer, dirty.byteOffset, dirty.length >>> 2);
   let pages = 0;
-  for (let page = 0; page < dirty.length; page++) pages += dirty[page] ?? 0;
+  for (let i = 0; i < fours.length; i++) pages += Math.imul(fours[i] ?? 0, 0x01010101) >>> 24;
+  for (let page = fours.length * 4; page < dirty.length; page++) pages += dirty[page] ?? 0;
   return pages;
 }
 

@@ -12,7 +12,7 @@
  */
 import { messageOf } from '../base/errors.js';
 import { PAGE } from '../image/format.js';
-import type { ByteRanges, PageTracker, Tracking } from './page-tracker.js';
+import { type ByteRanges, bytesIn, type PageTracker, type Tracking } from './page-tracker.js';
 
 /** Of a buffer's pages: beyond one in three, comparing is cheaper. */
 const MOST_WRITTEN = 1 / 3;
@@ -112,7 +112,7 @@ export class ChangeWatch {
       this.#begin();
       return undefined;
     }
-    if (lengthOf(ranges) > bytes * MOST_WRITTEN) {
+    if (bytesIn(ranges) > bytes * MOST_WRITTEN) {
       tracking.end();
       this.#state = { at: 'resting', captures: this.#rest };
       this.#rest = Math.min(2 * this.#rest, LONGEST_REST);
@@ -129,10 +129,4 @@ function unlessItFails<T>(ask: () => T): T | undefined {
   } catch {
     return undefined;
   }
-}
-
-function lengthOf(ranges: ByteRanges): number {
-  let sum = 0;
-  for (let i = 0; i < ranges.length; i += 2) sum += (ranges[i + 1] ?? 0) - (ranges[i] ?? 0);
-  return sum;
 }

@@ -9,6 +9,13 @@
 /** Offsets in bytes from the beginning of the buffer, in pairs: start, end (exclusive). Ascending, without overlap. */
 export type ByteRanges = readonly number[];
 
+/** Of all ranges together, in bytes. */
+export function bytesIn(ranges: ByteRanges): number {
+  let sum = 0;
+  for (let i = 0; i < ranges.length; i += 2) sum += (ranges[i + 1] ?? 0) - (ranges[i] ?? 0);
+  return sum;
+}
+
 /** Of one buffer. */
 export interface Tracking {
   /**
