@@ -19,7 +19,10 @@ async function bareSafepoint({ start, runs, folder }) {
   const group = 'safepoint';
   const bare = await start('safepoint', [runs, join(folder, 'bare')]);
   const note = bare.note === undefined ? {} : { note: bare.note };
-  const rows = [row(group, 'safepoint() with nothing due, per call', 'ns', samplesOf(bare, 'nsPerCall'), { goal: 20, ...note })];
+  const rows = [
+    row(group, 'safepoint() with nothing due, per call', 'ns', samplesOf(bare, 'nsPerCall'), { goal: 10, ...note }),
+    row(group, 'safepointSync() with nothing due, per call', 'ns', samplesOf(bare, 'nsPerSyncCall'), { goal: 3 }),
+  ];
   for (const [what, microseconds] of /** @type {const} */ ([
     ['an empty loop', 0],
     ['steps of 200 µs', 200],

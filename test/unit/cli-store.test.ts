@@ -50,6 +50,24 @@ describe('ckpt list', () => {
     expect(JSON.parse((await ckpt('list', '--json')).err)).toMatchObject({ error: { code: 'ERR_CKPT_IMAGE_MISSING' } });
   });
 
+  it('tells which images are leased and what for, here and in stat, until they are released', async () => {
+    const made = await makeStore(dir);
+    const { image } = await made.begin();
+    const [leased, free] = [await image({ names: ['base'] }), await image()];
+    const lease = await made.store.lease(leased, 'checkpoints are built upon it');
+    const listed = JSON.parse((await ckpt('list', '--json')).out) as { images: { id: string; leased?: string }[] };
+    expect(new Map(listed.images.map((one) => [one.id, one.leased]))).toEqual(
+      new Map([
+        [leased.id, 'checkpoints are built upon it'],
+        [free.id, undefined],
+      ]),
+    );
+    expect((await ckpt('list')).out).toMatch(/base .*leased/);
+    expect((await ckpt('stat', 'base')).out).toMatch(/leased +checkpoints are built upon it/);
+    await lease.release();
+    expect((await ckpt('list')).out).not.toContain('leased');
+  });
+
   it('shows images newest first, with names, and marks lineage, source and branches', async () => {
     const made = await makeStore(dir);
     const first = await made.begin();

@@ -1,5 +1,5 @@
 /**
- * The bare call of safepoint() with nothing due, in bursts short enough that the event loop needs no turn within one.
+ * The bare calls of safepoint() and safepointSync() with nothing due, in bursts short enough that the event loop needs no turn within one.
  * A burst in which a call returned a promise all the same is not counted. Arguments: runs, store.
  */
 import { setImmediate as turn } from 'node:timers/promises';
@@ -30,7 +30,21 @@ async function burst() {
   return done === CALLS ? ns / CALLS : undefined;
 }
 
+/** @returns {Promise<number>} nanoseconds a call: no turn of the event loop is ever needed */
+async function syncBurst() {
+  const began = process.hrtime.bigint();
+  for (let done = 0; done < CALLS; done++) {
+    state.step++;
+    ckpt.safepointSync();
+  }
+  const ns = Number(process.hrtime.bigint() - began);
+  await turn();
+  return ns / CALLS;
+}
+
 const samples = [];
+/** @type {number[]} */
+const syncSamples = [];
 let broken = 0;
 for (let run = -1; run < runs; run++) {
   const bursts = [];
@@ -43,5 +57,10 @@ for (let run = -1; run < runs; run++) {
   // The first run warms up.
   if (run >= 0) samples.push(spread(bursts).median);
 }
+for (let run = -1; run < runs; run++) {
+  const bursts = [];
+  for (let i = 0; i < BURSTS; i++) bursts.push(await syncBurst());
+  if (run >= 0) syncSamples.push(spread(bursts).median);
+}
 await ckpt.close();
-report({ samples: { nsPerCall: samples }, ...(broken === 0 ? {} : { note: `${broken} of ${(runs + 1) * BURSTS} bursts not counted` }) });
+report({ samples: { nsPerCall: samples, nsPerSyncCall: syncSamples }, ...(broken === 0 ? {} : { note: `${broken} of ${(runs + 1) * BURSTS} bursts not counted` }) });

@@ -64,11 +64,12 @@ function row(image: ListedImage, { outColors: color }: Terminal, now: number): C
   ];
 }
 
-function notes({ damage, finished, source, lineage, reason }: ListedImage): string {
+function notes({ damage, finished, source, leased, lineage, reason }: ListedImage): string {
   if (damage !== undefined) return `DAMAGED ${damage.code}`;
   const said = [
     finished ? 'finished' : undefined,
     source ? 'source' : undefined,
+    leased === undefined ? undefined : 'leased',
     lineage ? undefined : 'branch',
     finished ? undefined : reason,
   ];

@@ -78,6 +78,7 @@ function identity(image: ImageDetails, terminal: Terminal): Fact[] {
     ['reason', `${printable(image.reason ?? '?')}${image.finished ? ', finished' : ''}`],
     ['parent', image.parent === undefined ? '- (begun fresh)' : printable(image.parent)],
     ['place', `${image.lineage ? 'on the lineage' : 'on a branch'}${image.source ? ', source of the newest start' : ''}`],
+    ['leased', image.leased === undefined ? '-' : printable(image.leased)],
     ['size', formatBytes(image.size)],
     ['buffers', bufferText(image)],
     ['path', printable(image.path)],

@@ -249,6 +249,8 @@ export interface Store {
   openImage(image: ImageRef): Promise<ByteSource>;
   /** Protects an image from prune and remove, durably, until released or the holder's end. ERR_CKPT_NOT_FOUND */
   lease(image: ImageRef, purpose: string): Promise<Lease>;
+  /** Ids of images with a lease whose holder lives, as far as can be known, with its purpose. */
+  leased(): Promise<ReadonlyMap<string, string>>;
   /**
    * What each sealed incarnation started from, by its epoch; void ones are left out, and imported ones of which nothing is
    * known.

@@ -35,7 +35,7 @@ import { storeError, storeFailure } from './failure.js';
 import { DirectoryIncarnation } from './incarnation.js';
 import { DirectoryJournal } from './journal.js';
 import { imagePath } from './layout.js';
-import { acquireLease } from './leases.js';
+import { acquireLease, leasedImages } from './leases.js';
 import { removeLeftovers } from './leftovers.js';
 import { type History, highestGeneration, type ImageFile, listImages, listRefs, readHistory, walkLineage } from './lineage.js';
 import { currentNames, repairNamesOf } from './names.js';
@@ -183,6 +183,10 @@ class DirectoryStore implements Store {
 
   async lease(image: ImageRef, purpose: string): Promise<Lease> {
     return acquireLease(await this.#store('select'), image, purpose);
+  }
+
+  async leased(): Promise<ReadonlyMap<string, string>> {
+    return leasedImages(await this.#store('select'));
   }
 
   async sources(): Promise<ReadonlyMap<number, SealSource>> {

@@ -34,6 +34,8 @@ export interface ListedImage {
   readonly lineage: boolean;
   /** Whether the newest incarnation started from it. */
   readonly source: boolean;
+  /** What a lease on it is for, while its holder lives: the image is not deleted until it is released. */
+  readonly leased: string | undefined;
   /** Wall time of the capture, ms since 1970. */
   readonly createdAt: number | undefined;
   /** Id of the image before it on its lineage. */
@@ -71,6 +73,7 @@ export function describeImage(entry: ImageEntry, view: LineageView, manifest: Ma
     size: entry.size,
     lineage: view.ids.has(entry.id),
     source: view.source === entry.id,
+    leased: view.leased.get(entry.id),
     createdAt: image?.createdAt,
     parent: image?.parent?.id,
     finished: image?.finished ?? false,

@@ -48,6 +48,8 @@ export interface LineageView {
   readonly ids: ReadonlySet<string>;
   /** Id of the image the newest sealed epoch started from. */
   readonly source: string | undefined;
+  /** By id: what leases are for, whose holders live. */
+  readonly leased: ReadonlyMap<string, string>;
 }
 
 export async function viewLineage(store: Store): Promise<LineageView> {
@@ -57,5 +59,6 @@ export async function viewLineage(store: Store): Promise<LineageView> {
     lineage,
     ids: new Set(lineage.candidates.map((image) => image.id)),
     source: source?.kind === 'image' ? source.id : undefined,
+    leased: await store.leased(),
   };
 }
