@@ -63,4 +63,7 @@ for (let run = -1; run < runs; run++) {
   if (run >= 0) syncSamples.push(spread(bursts).median);
 }
 await ckpt.close();
-report({ samples: { nsPerCall: samples, nsPerSyncCall: syncSamples }, ...(broken === 0 ? {} : { note: `${broken} of ${(runs + 1) * BURSTS} bursts not counted` }) });
+report({
+  samples: { nsPerCall: samples, nsPerSyncCall: syncSamples },
+  ...(broken === 0 ? {} : { note: `${broken} of ${(runs + 1) * BURSTS} bursts not counted` }),
+});
