@@ -8,7 +8,7 @@ import { PAGE } from '../image/format.js';
 import { type ByteRanges, bytesIn } from './page-tracker.js';
 
 /** Compared first: as long as a block is the same, none of its pages is looked at. */
-const BLOCK = 16 * PAGE;
+const BLOCK = 8 * PAGE;
 /** Of the buffer, one part in so many: ranges that are longer together are compared. */
 const LEAST_COMPARED = 8;
 
@@ -35,8 +35,22 @@ function copyBlocks(live: Buffer, shadow: Buffer, dirty: Uint8Array): number {
   let changed = 0;
   for (let block = 0; block < live.length; block += BLOCK) {
     const end = Math.min(block + BLOCK, live.length);
-    if (live.compare(shadow, block, end, block, end) !== 0) changed += copyPages(live, shadow, dirty, block, end);
+    if (live.compare(shadow, block, end, block, end) !== 0) changed += copyDiffering(live, shadow, dirty, block, end);
   }
+  return changed;
+}
+
+/** Of a part that is known to differ, by halves: where the first is the same, the second need not be compared. */
+function copyDiffering(live: Buffer, shadow: Buffer, dirty: Uint8Array, start: number, end: number): number {
+  if (end - start <= PAGE) {
+    shadow.set(new Uint8Array(live.buffer, live.byteOffset + start, end - start), start);
+    dirty[start / PAGE] = 1;
+    return 1;
+  }
+  const half = start + Math.ceil((end - start) / (2 * PAGE)) * PAGE;
+  const first = live.compare(shadow, start, half, start, half) !== 0;
+  let changed = first ? copyDiffering(live, shadow, dirty, start, half) : 0;
+  if (!first || live.compare(shadow, half, end, half, end) !== 0) changed += copyDiffering(live, shadow, dirty, half, end);
   return changed;
 }
 
