@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { codec } from './codec-groups.mjs';
 import { growth } from './growth-groups.mjs';
-import { beyondBudget, coldRestore, generations, loop, manyImages } from './large-groups.mjs';
+import { beyondBudget, coldRestore, generations, loop, manyImages, restartedSteps } from './large-groups.mjs';
 import { row, samplesOf, under } from './lines.mjs';
 import { spread } from './measure.mjs';
 import { SIZES, state } from './state-groups.mjs';
@@ -104,6 +104,7 @@ export const GROUPS = [
   { name: 'generations', run: generations },
   { name: 'loop', run: loop },
   { name: 'cold', run: coldRestore },
+  { name: 'steps', run: restartedSteps },
   { name: 'many', run: manyImages },
   { name: 'beyond', run: beyondBudget },
   { name: 'growth', run: growth },

@@ -64,6 +64,20 @@ export async function loop({ start, runs, folder }) {
   return rows;
 }
 
+/** @param {Bench} bench @returns {Promise<Row[]>} */
+export async function restartedSteps({ start, runs, folder }) {
+  const group = 'steps';
+  const store = join(folder, 'store');
+  const fresh = await start('steps', [SMALL, runs, store]);
+  const restarted = await start('steps', [SMALL, runs, store]);
+  if (samplesOf(restarted, 'restarted')[0] !== 1) throw new Error('bench: the second life was not restarted');
+  return [
+    row(group, 'a pass over 256 MiB in a restarted program', 'ms', samplesOf(restarted, 'stepMs')),
+    row(group, '  beside: in one begun fresh', 'ms', samplesOf(fresh, 'stepMs')),
+    ratio(group, 'the first, of the second', medianOf(restarted, 'stepMs'), medianOf(fresh, 'stepMs'), { goal: 1.05 }),
+  ];
+}
+
 /** Has the operating system forget what it keeps of a file's content: GNU dd asks it to with posix_fadvise. @param {string} file */
 function dropFromCache(file) {
   const { status, stderr } = spawnSync('dd', [`if=${file}`, 'iflag=nocache', 'count=0', 'status=none'], { encoding: 'utf8' });

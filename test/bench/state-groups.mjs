@@ -10,6 +10,8 @@ const JSON_LIMIT = 64 * MiB;
 /** Writing past the cache begins at whole blocks. */
 const BLOCK = 4 * KiB;
 const LARGE = 256 * MiB;
+/** What its durable time is made of is fsync. */
+const SMALL = KiB;
 
 /** @param {string} size @param {number} bytes @returns {(bench: Bench) => Promise<Row[]>} */
 export function state(size, bytes) {
@@ -24,14 +26,21 @@ export function state(size, bytes) {
     const packed = await start('serialize', [bytes, runs, folder, 'msgpackr']);
     const text = bytes > JSON_LIMIT ? undefined : await start('serialize', [bytes, runs, folder, 'json']);
     const direct = bytes < BLOCK ? undefined : await start('dd', [bytes, runs, folder, 'direct']);
+    const sync = bytes > SMALL ? undefined : await start('sync', [bytes, runs, folder]);
     const buffered = await start('dd', [bytes, runs, folder, 'buffered']);
-    const goals = bytes < LARGE ? {} : goalsOf(medianOf(copy, 'copyMs'), direct && medianOf(direct, 'ddMs'));
+    const goals =
+      bytes < LARGE
+        ? ((sync && { durable: { goal: Number((5 * medianOf(sync, 'syncMs')).toFixed(2)) } }) ?? {})
+        : goalsOf(medianOf(copy, 'copyMs'), direct && medianOf(direct, 'ddMs'));
     const inFreeze = 'write, fsync, rename (all of it freeze)';
     return [
       row(group, 'freeze', 'ms', samplesOf(ckpt, 'freezeMs'), goals['freeze']),
       row(group, 'freeze, the very first checkpoint', 'ms', samplesOf(ckpt, 'firstFreezeMs')),
       row(group, '  beside: a warm copy of the same memory', 'ms', samplesOf(copy, 'copyMs')),
       row(group, 'durable', 'ms', samplesOf(ckpt, 'durableMs'), goals['durable']),
+      ...(sync === undefined
+        ? []
+        : [row(group, '  beside: fsync of a file of that size and of its directory', 'ms', samplesOf(sync, 'syncMs'))]),
       ...(direct === undefined ? [] : [row(group, '  beside: dd oflag=direct conv=fsync', 'ms', samplesOf(direct, 'ddMs'))]),
       row(group, '  beside: dd conv=fsync', 'ms', samplesOf(buffered, 'ddMs')),
       row(group, `  beside: v8.serialize, ${inFreeze}`, 'ms', samplesOf(v8, 'serializeMs')),
