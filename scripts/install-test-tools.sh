@@ -6,7 +6,8 @@
 #   util-linux   unshare: other pid namespaces, as in a container; mount: a small tmpfs that runs full; prlimit: a program
 #                that runs out of memory
 #   procps       ps: what processes a test has left behind
-#   python3      reads images by the documented format alone, without any of our code
+#   python3      reads images by the documented format alone, without any of our code; with the modules brotli and zstandard
+#                also those that are compressed, which it refuses without
 #
 # Needs root. Does nothing when all of them are there.
 set -euo pipefail
@@ -15,6 +16,9 @@ declare -A package_of=([strace]=strace [unshare]=util-linux [mount]=mount [prlim
 missing=()
 for tool in "${!package_of[@]}"; do
   command -v "$tool" >/dev/null || missing+=("${package_of[$tool]}")
+done
+for module in brotli zstandard; do
+  python3 -c "import $module" 2>/dev/null || missing+=("python3-$module")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { codec } from './codec-groups.mjs';
+import { compression } from './compression-groups.mjs';
 import { growth } from './growth-groups.mjs';
 import { beyondBudget, coldRestore, generations, loop, manyImages, restartedSteps } from './large-groups.mjs';
 import { row, samplesOf, under } from './lines.mjs';
@@ -97,6 +98,7 @@ function incremental(size, bytes) {
 export const GROUPS = [
   { name: 'safepoint', run: bareSafepoint },
   { name: 'codec', run: codec },
+  { name: 'compression', run: compression },
   { name: 'files', run: files },
   { name: 'incremental-64MiB', run: incremental('64MiB', SIZES['64MiB']) },
   { name: 'incremental-1GiB', run: incremental('1GiB', SIZES['1GiB']) },

@@ -4,7 +4,7 @@
  *
  *   npm run bench [-- GROUP …] [--json] [--runs N] [--dir FOLDER] [--write]
  *
- * GROUP     safepoint, codec, files, incremental-64MiB, incremental-1GiB, state (all sizes), state-1KiB, state-1MiB, state-64MiB, state-1GiB, generations, loop, cold,
+ * GROUP     safepoint, codec, compression, files, incremental-64MiB, incremental-1GiB, state (all sizes), state-1KiB, state-1MiB, state-64MiB, state-1GiB, generations, loop, cold,
  *           steps, many, beyond, growth; default: all of them
  * --json    one JSON object on stdout instead of the table
  * --runs    samples of each quantity, at least 5 (default 5)

@@ -13,6 +13,8 @@ import struct
 import sys
 
 HEADER, TRAILER, PAGE = 64, 128, 4096
+METHODS = ("zstd", "brotli")
+FED = 256
 HEADER_MAGIC = bytes.fromhex("89434b50540d0a1a")
 TRAILER_MAGIC = bytes.fromhex("89434b5054454e44")
 ID = re.compile(r"[0-9a-f]{32}")
@@ -203,7 +205,7 @@ def check_header(data):
     require(data[:8] == HEADER_MAGIC, "corrupt: magic")
     require(blake3(data[:48])[:16] == data[48:64], "corrupt: header checksum")
     require(number(data, 8, 2) <= 1, "newer version")
-    require(number(data, 16, 8) & ~3 == 0, "unknown feature")
+    require(number(data, 16, 8) & ~15 == 0, "unknown feature")
     fixed = (number(data, 8, 2), number(data, 10, 2), number(data, 12, 4), number(data, 40, 8))
     require(fixed == (1, 0, 64, 0), "corrupt: header")
 
@@ -375,6 +377,7 @@ def read_buffer(fields, manifest):
     record["extents"] = read_extents(fields, None if paged else length, manifest)
     if paged:
         record["pages"] = read_pages(fields.inner("pages"), length, record["extents"], manifest)
+    require(all(extent["place"]["at"] != "compressed" for extent in record["extents"]), "corrupt: a compressed buffer")
     require(record["kind"] in ("ArrayBuffer", "SharedArrayBuffer"), "corrupt: buffer's kind")
     record.update(fields.optional("maxLength", fields.count))
     require(record.get("maxLength", length) >= length, "corrupt: maxLength")
@@ -427,12 +430,16 @@ def read_extents(fields, length, manifest, name="extents"):
     for item in fields.list(name):
         require(isinstance(item, list) and len(item) >= 2, "corrupt: extent")
         place, size = count(item[0], "place"), count(item[1], "extent")
-        require(size > 0 and place <= 2 and len(item) == (4, 2, 5)[place], "corrupt: extent")
+        require(size > 0 and place <= 3 and len(item) == (4, 2, 5, 6)[place], "corrupt: extent")
         if place == 1:
             extents.append({"place": {"at": "zero"}, "length": size})
             continue
         require(size <= 1 << 20 and isinstance(item[-1], bytes) and len(item[-1]) == 32, "corrupt: extent")
-        where = {"at": "own" if place == 0 else "base", "offset": count(item[-2], "offset")}
+        where = {"at": ("own", "zero", "base", "compressed")[place], "offset": count(item[-2], "offset")}
+        if place == 3:
+            method, where["stored"] = count(item[2], "method"), count(item[3], "stored")
+            require(method < len(METHODS) and 0 < where["stored"] < size, "corrupt: compressed extent")
+            where["method"] = METHODS[method]
         if place == 2:
             where["base"] = count(item[2], "base")
             require(where["base"] < len(manifest["bases"]), "corrupt: base")
@@ -442,19 +449,22 @@ def read_extents(fields, length, manifest, name="extents"):
 
 
 def check_arrangement(data, manifest, offset, length):
-    parts, zeros = [], 0
+    parts, unstored = [], 0
     for record in manifest["sections"] + manifest["buffers"]:
         for extent in record["extents"]:
             if extent["place"]["at"] == "own":
                 parts.append((extent["place"]["offset"], extent["length"]))
             elif extent["place"]["at"] == "zero":
-                zeros += extent["length"]
+                unstored += extent["length"]
+            elif extent["place"]["at"] == "compressed":
+                parts.append((extent["place"]["offset"], extent["place"]["stored"]))
+                unstored += extent["length"] - extent["place"]["stored"]
     for record in manifest["buffers"]:
         if "pages" in record:
             parts += [(extent["place"]["offset"], extent["length"]) for extent in record["pages"]["map"]]
             held = record["extents"] + record["pages"]["sources"]
-            zeros += record["length"] - sum(part.get("length", part.get("bytes")) for part in held)
-    require(zeros <= 64 << 30, "limit: zeros")
+            unstored += record["length"] - sum(part.get("length", part.get("bytes")) for part in held)
+    require(unstored <= 64 << 30, "limit: bytes that are not stored")
     end = HEADER
     for start, size in sorted(parts) + [(offset, length), (len(data) - TRAILER, TRAILER)]:
         require(start >= end and start - end < 4096, "corrupt: parts overlap or leave a hole")
@@ -473,6 +483,9 @@ def open_image(data):
     manifest = read_manifest(raw)
     require(manifest["image"]["id"] == data[24:40].hex(), "corrupt: id")
     require(any("pages" in buffer for buffer in manifest["buffers"]) == bool(number(data, 16, 8) & 2), "corrupt: feature")
+    used = {extent["place"].get("method") for section in manifest["sections"] for extent in section["extents"]}
+    for bit, method in enumerate(METHODS, 2):
+        require(method not in used or number(data, 16, 8) >> bit & 1, "corrupt: feature")
     return manifest, expected.hex(), offset, length
 
 
@@ -511,6 +524,35 @@ def find_base(folder, base_id):
     raise Refused("base missing")
 
 
+def decompress(method, stored, size):
+    """The whole stream must become exactly size bytes; it is fed in small parts so that no more than that is ever made by much."""
+    if method == "brotli":
+        try:
+            import brotli
+        except ImportError:
+            raise Refused("unavailable: the image is compressed with brotli: install the Python module brotli")
+        stream, failures = brotli.Decompressor(), brotli.error
+        feed, ended = stream.process, stream.is_finished
+    else:
+        try:
+            import zstandard
+        except ImportError:
+            raise Refused("unavailable: the image is compressed with zstd: install the Python module zstandard")
+        stream, failures = zstandard.ZstdDecompressor(max_window_size=8 << 20).decompressobj(), zstandard.ZstdError
+        feed, ended = stream.decompress, lambda: stream.eof
+    found = b""
+    try:
+        for at in range(0, len(stored), FED):
+            if ended():
+                break
+            found += feed(stored[at : at + FED])
+            require(len(found) <= size, "corrupt: more than was compressed")
+        require(ended() and len(found) == size, "corrupt: not what was compressed")
+    except failures:
+        raise Refused("corrupt: not compressed with %s" % method)
+    return found
+
+
 def contents_of(record, data, bases):
     parts = []
     for extent in record["extents"]:
@@ -518,10 +560,10 @@ def contents_of(record, data, bases):
         if place["at"] == "zero":
             parts.append(bytes(size))
             continue
-        source = data if place["at"] == "own" else bases[place["base"]][0]
-        part = source[place["offset"] : place["offset"] + size]
+        source = bases[place["base"]][0] if place["at"] == "base" else data
+        part = source[place["offset"] : place["offset"] + place.get("stored", size)]
         require(blake3(part).hex() == extent["hash"], "corrupt: extent")
-        parts.append(part)
+        parts.append(decompress(place["method"], part, size) if place["at"] == "compressed" else part)
     return b"".join(parts)
 
 

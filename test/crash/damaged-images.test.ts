@@ -249,7 +249,7 @@ describe('a newest image that is whole, but not for this program', () => {
 
   it('F31: that requires an unknown feature it is refused, and no older image takes its place', async () => {
     await assertRefused(
-      withHeader((header) => header.setBigUint64(16, 4n, true)),
+      withHeader((header) => header.setBigUint64(16, 16n, true)),
       'ERR_CKPT_IMAGE_FEATURE',
     );
   });

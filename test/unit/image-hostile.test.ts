@@ -59,9 +59,9 @@ describe('a reader of images', () => {
   });
 
   it('F31: refuses an unknown required feature, naming it', async () => {
-    const bytes = withHeader(assemble(manifest()), (view) => view.setBigUint64(16, 4n, true));
+    const bytes = withHeader(assemble(manifest()), (view) => view.setBigUint64(16, 16n, true));
     expect(await refusal(bytes)).toBe('ERR_CKPT_IMAGE_FEATURE');
-    await expect(readManifest(memorySource(bytes))).rejects.toThrow('0x4');
+    await expect(readManifest(memorySource(bytes))).rejects.toThrow('0x10');
   });
 
   it.each([

@@ -85,6 +85,7 @@ test.each([
   ['a policy that needs a handle', { files: [{ pattern: '*.log', policy: 'contents' }] }, /files\.0\.policy/],
   ['a pattern that cannot be read', { files: [{ pattern: '{a', policy: 'append' }] }, /files.*\{a/],
   ['tails that are neither kept nor dropped', { keepTails: 1 }, /keepTails/],
+  ['a compression that is none', { compression: 'gzip' }, /compression/],
   ['an unknown way with stdout', { stdio: 'merge' }, /stdio/],
   ['an unknown answer to open files', { openFiles: 'close' }, /openFiles/],
 ])('%s is a TypeError that names it', (_what, options, named) => {

@@ -13,6 +13,7 @@ import { packError } from './base/error-transfer.js';
 import { isCheckpointError, messageOf } from './base/errors.js';
 import type { Ports } from './base/ports.js';
 import { loadPorts } from './base/system-ports.js';
+import { CompressionChoice } from './checkpoint/choose-compression.js';
 import { Incremental, isStaged } from './checkpoint/incremental.js';
 import { persist, pruneAfter } from './checkpoint/persist.js';
 import { type FromThread, LIFE_ENDED, type PersistJob, SHARED, type ThreadData, type ToThread } from './checkpoint/thread-protocol.js';
@@ -42,6 +43,7 @@ class HelperThread {
   readonly #previous: PreviousImages;
   readonly #incremental: Incremental;
   readonly #audit: Audit;
+  readonly #compression: CompressionChoice;
   readonly #ticker: Ticker;
   readonly #memberTickers: Ticker[] = [];
   readonly #requests: RequestFiles | undefined;
@@ -60,6 +62,7 @@ class HelperThread {
     this.#previous = new PreviousImages(this.#store);
     this.#incremental = new Incremental(this.#store);
     this.#audit = new Audit(data.location, (message) => this.#send({ type: 'warn', message }));
+    this.#compression = new CompressionChoice(data.compression, ports.clock);
     this.#ticker = new Ticker(ports.clock, this.#shared, SHARED.ATTENTION);
     if (data.requests) {
       this.#requests = new RequestFiles({
@@ -139,6 +142,7 @@ class HelperThread {
           previous: this.#previous,
           incremental: this.#incremental,
           audit: this.#audit,
+          compression: this.#compression,
           filesCopied: () => this.#send({ type: 'files-copied', number: job.number }),
         },
       );

@@ -12,9 +12,11 @@ import { z } from 'zod';
 import { parseBytes } from '../base/byte-size.js';
 import { type Duration, parseDuration } from '../base/duration.js';
 import { isId, isImageName } from '../base/ids.js';
+import type { Compression } from '../checkpoint/choose-compression.js';
 import type { OpenFilesMode } from '../files/audit.js';
 import { parseRootsVariable, ROOTS_VARIABLE, type Root } from '../files/mapped-paths.js';
 import { compileRules, type FileRule } from '../files/rules.js';
+import { isAvailable } from '../image/compression.js';
 import type { OnMemberError } from '../members/set-contract.js';
 import { PLAN_VARIABLE } from '../restart/plan.js';
 import type { RestartChoice } from '../restart/select.js';
@@ -64,6 +66,11 @@ export interface CheckpointerOptions {
   readonly allowUnclaimed?: false | 'carry' | 'drop' | undefined;
   /** Most memory for copies of the state's large buffers, as bytes or '512MiB', '1GiB'; default '1GiB'. Buffers beyond it are copied anew each time. */
   readonly memoryBudget?: number | string | undefined;
+  /**
+   * Compress structured state: 'auto' (the default) where a sample shows that it pays, never so that an image is durable later for
+   * it; 'zstd' needs Node.js 22.15 or newer, also to read it. Bulk memory, files and collections are not compressed.
+   */
+  readonly compression?: 'auto' | 'zstd' | 'brotli' | 'none' | undefined;
   /** Ask the kernel which pages were written, where the package @ckpt/accelerator is installed and can; default true. */
   readonly accelerator?: boolean | undefined;
   /** Folders in which files may lie whose paths only an image tells; default: the working directory. */
@@ -98,6 +105,7 @@ export interface ResolvedOptions {
   readonly lockWaitMs: number;
   /** Bytes. */
   readonly memoryBudget: number;
+  readonly compression: Compression;
   readonly accelerator: boolean;
   readonly takeOver: boolean;
   readonly allowUnclaimed: Unclaimed;
@@ -133,6 +141,7 @@ const text = (expected: string): z.ZodString => z.string({ error: expected }).mi
 const APP = 'expected { name, version }, both strings';
 const ACTION = "expected 'checkpoint' or 'checkpoint-and-exit'";
 const KEEP = 'expected a whole number of 1 or more';
+const COMPRESSION = "expected 'auto', 'zstd', 'brotli' or 'none'";
 const ROOTS = 'expected a list of folders';
 const RULE = "expected { pattern, policy }, with a glob pattern and 'append', 'volatile' or 'ignore'";
 
@@ -156,6 +165,7 @@ const SCHEMA = z.strictObject({
   lockWait: z.unknown().optional(),
   allowUnclaimed: z.literal([false, 'carry', 'drop'], "expected false, 'carry' or 'drop'").default(false),
   memoryBudget: z.unknown().optional(),
+  compression: z.enum(['auto', 'zstd', 'brotli', 'none'], COMPRESSION).default('auto'),
   accelerator: z.boolean('expected true or false').default(true),
   roots: z.array(text(ROOTS), ROOTS).optional(),
   files: z
@@ -193,6 +203,7 @@ export function resolveOptions(options: CheckpointerOptions, env: NodeJS.Process
     quiesceTimeoutMs: duration(given.quiesceTimeout, 'quiesceTimeout', '10s'),
     lockWaitMs: duration(given.lockWait, 'lockWait', '90s'),
     memoryBudget: parseBytes(given.memoryBudget ?? '1GiB', 'openCheckpointer: memoryBudget'),
+    compression: availableCompression(given.compression),
     accelerator: given.accelerator,
     takeOver: env['CKPT_TAKE_OVER'] === '1',
     allowUnclaimed: given.allowUnclaimed,
@@ -207,6 +218,13 @@ export function resolveOptions(options: CheckpointerOptions, env: NodeJS.Process
     logger: unfailing(given.logger ?? console),
     ports: given.ports,
   });
+}
+
+function availableCompression(compression: Compression): Compression {
+  if (compression === 'auto' || compression === 'none' || isAvailable(compression)) return compression;
+  throw new TypeError(
+    `openCheckpointer: compression: '${compression}' needs Node.js 22.15 or newer, this is ${process.versions.node}; take 'auto' or 'brotli'`,
+  );
 }
 
 /** A logger that throws must not stop a checkpoint halfway. */

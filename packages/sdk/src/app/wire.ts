@@ -150,8 +150,8 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
 
 function startThread({ resolved, incarnation }: Opened, events: BackgroundEvents): HelperThread {
   if (resolved.planTo !== undefined) return idleThread();
-  const { ports: portsAddress, dir: location, requests } = resolved;
-  return new Background({ portsAddress, location, epoch: incarnation.epoch, requests }, events);
+  const { ports: portsAddress, dir: location, requests, compression } = resolved;
+  return new Background({ portsAddress, location, epoch: incarnation.epoch, requests, compression }, events);
 }
 
 function makeRegistry(opened: Opened): ProviderRegistry {

@@ -16,12 +16,14 @@ import type { ImageInput, ImageRef, StreamedBuffer } from '../image/contract.js'
 import { writeImage } from '../image/writer.js';
 import type { ImageWriter, Published, Store } from '../store/contract.js';
 import { type BuildParts, buildUpon } from './built-upon.js';
+import type { CompressionChoice } from './choose-compression.js';
 import type { PersistedImage, PersistJob } from './thread-protocol.js';
 
 export interface PersistParts extends BuildParts {
   readonly writer: ImageWriter;
   readonly ports: Ports;
   readonly audit: Audit;
+  readonly compression: CompressionChoice;
 }
 
 export async function persist(job: PersistJob<StreamedBuffer>, parts: PersistParts): Promise<PersistedImage> {
@@ -41,16 +43,19 @@ export async function persist(job: PersistJob<StreamedBuffer>, parts: PersistPar
 }
 
 async function publish(job: PersistJob<StreamedBuffer>, parts: PersistParts): Promise<Published> {
-  const { writer, ports, audit } = parts;
+  const { writer, ports, audit, compression } = parts;
   const { head } = job.input;
   const openFiles = job.files.audit === undefined ? [] : audit.run(job.files.audit, job.files.open);
   const provenance = { ...head.provenance, openFiles };
   const secured = await secureFiles(job, writer, ports.fileSystem);
   const built = await buildUpon(job, secured, parts);
   try {
-    const { files, sections, buffers, bases } = built;
+    const { files, buffers, bases } = built;
+    const methods = await compression.of(job.input.sections);
+    const sections = built.sections.map((section, index) => ({ ...section, compression: methods[index] }));
     const input: ImageInput = { head: { ...head, provenance, files }, sections, buffers, bases };
     const published = await writer.publish({ ref: job.ref, names: job.names, write: (sink) => writeImage(sink, input) });
+    compression.wrote(published.size, published.writeMs ?? 0);
     await built.committed(published);
     return published;
   } catch (error) {

@@ -12,6 +12,7 @@ import type { ErrorRecord } from '../base/error-transfer.js';
 import type { CapturedFiles } from '../files/table.js';
 import type { BufferInput, ImageInput, ImageRef, StreamedBuffer } from '../image/contract.js';
 import type { CapturedSection } from '../state/provider.js';
+import type { Compression } from './choose-compression.js';
 
 /** Slots of the shared Int32Array. */
 export const SHARED = {
@@ -129,4 +130,5 @@ export interface ThreadData {
   readonly location: string;
   readonly epoch: number;
   readonly requests: boolean;
+  readonly compression: Compression;
 }

@@ -17,6 +17,7 @@ const SECTION_COLUMNS = [
   { title: 'STRUCTURED', align: 'right' },
   { title: 'BULK', align: 'right' },
   { title: 'FROM BASES', align: 'right' },
+  { title: 'COMPRESSED' },
 ] as const;
 
 const FILE_COLUMNS = [
@@ -118,7 +119,7 @@ function program({ run, producer, provenance, members, files }: ImageDetails): F
 function sectionTable(sections: readonly SectionDetails[], heading: (text: string) => string): string {
   if (sections.length === 0) return 'no sections\n';
   const several = new Set(sections.map(({ member }) => member)).size > 1;
-  const rows = sections.map(({ member, name, kind, version, encoding, length, bulk, stored, carriedFrom }) => [
+  const rows = sections.map(({ member, name, kind, version, encoding, length, bulk, stored, carriedFrom, compressed }) => [
     { text: printable(several ? `${member}/${name}` : name) },
     { text: printable(carriedFrom === undefined ? kind : `${kind}, carried from generation ${carriedFrom}`) },
     { text: String(version) },
@@ -126,6 +127,7 @@ function sectionTable(sections: readonly SectionDetails[], heading: (text: strin
     { text: formatBytes(length) },
     { text: bulk === 0 ? '-' : formatBytes(bulk) },
     { text: stored.base === 0 ? '-' : formatBytes(stored.base) },
+    { text: compressed === undefined ? '-' : `${compressed.methods.join(', ')}, ${formatBytes(compressed.stored)}` },
   ]);
   return table(SECTION_COLUMNS, rows, heading);
 }

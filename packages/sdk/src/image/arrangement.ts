@@ -4,11 +4,12 @@
  * Invariants
  * 1. Parts do not overlap and lie between header and trailer; what is between them is short and must be zero.
  *    So no byte of the file is left uncovered, and what own extents stand for is at most the file's size.
- * 2. Bytes that are zero without being stored are bounded (MAX_ZERO_BYTES); bytes from bases in bases.ts.
+ * 2. What it stands for without storing it is bounded (MAX_UNSTORED_BYTES): zeros, and what compression saved; bytes from
+ *    bases in bases.ts.
  */
 import type { Extent, Manifest } from './contract.js';
 import { beyondLimit, corrupt } from './damage.js';
-import { HEADER_BYTES, MAX_ZERO_BYTES, PAGE, TRAILER_BYTES, type Trailer } from './format.js';
+import { HEADER_BYTES, MAX_UNSTORED_BYTES, PAGE, TRAILER_BYTES, type Trailer } from './format.js';
 import { bytesOf } from './page-map.js';
 
 /** Bytes of the file that must be zero. */
@@ -19,6 +20,11 @@ export interface Gap {
 
 interface Part extends Gap {
   readonly name: string;
+}
+
+/** Bytes of the file that hold it, where that is an image's own. */
+export function storedBytes({ place, length }: Extent): number {
+  return place.at === 'compressed' ? place.stored : length;
 }
 
 /** A section or buffer with the name that damages of it are told under. */
@@ -49,20 +55,25 @@ export function namedRecords(manifest: Manifest): NamedRecord[] {
 /** @throws CheckpointError ERR_CKPT_IMAGE_CORRUPT, ERR_CKPT_IMAGE_LIMIT */
 export function arrange(manifest: Manifest, trailer: Trailer, label: string): Gap[] {
   const parts: Part[] = [];
-  let zeros = 0;
+  let unstored = 0;
   const records = namedRecords(manifest);
   for (const [index, { length, extents, pages }] of manifest.buffers.entries()) {
     if (pages === undefined) continue;
     records.push({ name: `page map of ${records[manifest.sections.length + index]?.name ?? ''}`, extents: pages.map });
-    zeros += length - bytesOf(extents) - pages.sources.reduce((sum, { bytes }) => sum + bytes, 0);
+    unstored += length - bytesOf(extents) - pages.sources.reduce((sum, { bytes }) => sum + bytes, 0);
   }
   for (const { name, extents } of records) {
     for (const { place, length } of extents) {
       if (place.at === 'own') parts.push({ name, start: place.offset, end: place.offset + length });
-      else if (place.at === 'zero') zeros += length;
+      else if (place.at === 'zero') unstored += length;
+      else if (place.at === 'compressed') {
+        parts.push({ name, start: place.offset, end: place.offset + place.stored });
+        unstored += length - place.stored;
+      }
     }
   }
-  if (zeros > MAX_ZERO_BYTES) throw beyondLimit(label, 'manifest', `it states ${zeros} zero bytes, more than ${MAX_ZERO_BYTES}`);
+  if (unstored > MAX_UNSTORED_BYTES)
+    throw beyondLimit(label, 'manifest', `it stands for ${unstored} bytes that it does not store, more than ${MAX_UNSTORED_BYTES}`);
   parts.sort((a, b) => a.start - b.start);
   const { manifestOffset, manifestLength, fileLength } = trailer;
   parts.push({ name: 'manifest', start: manifestOffset, end: manifestOffset + manifestLength });

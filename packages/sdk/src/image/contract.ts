@@ -15,9 +15,14 @@ export interface ImageRef {
   readonly generation: number;
 }
 
+/** How bytes are compressed: with zstd, or with brotli where Node.js lacks that. */
+export type Method = 'zstd' | 'brotli';
+
 /** Where the bytes of an extent lie. */
 export type Place =
   | { readonly at: 'own'; readonly offset: number }
+  /** In this image, compressed: `stored` bytes from `offset` on. Sections only. */
+  | { readonly at: 'compressed'; readonly offset: number; readonly stored: number; readonly method: Method }
   | { readonly at: 'zero' }
   | { readonly at: 'base'; readonly base: number; readonly offset: number };
 
@@ -25,7 +30,7 @@ export interface Extent {
   readonly place: Place;
   /** Length of the bytes it stands for. */
   readonly length: number;
-  /** BLAKE3-256 of those bytes, lower-case hex; absent for `zero`. */
+  /** BLAKE3-256 of what is stored of it (those bytes, or what they were compressed to), lower-case hex; absent for `zero`. */
   readonly hash?: string;
 }
 
@@ -157,11 +162,20 @@ export interface Manifest extends ImageHead {
   readonly bases: readonly BaseRecord[];
 }
 
+/** An extent that is compressed already: stored as it is. */
+export interface CompressedPart {
+  readonly compressed: Uint8Array;
+  readonly method: Method;
+  /** Of the bytes that it stands for. */
+  readonly length: number;
+}
+
 /**
  * One run of bytes, in parts and in order: bytes, or extents that stand for zeros or lie in one of `ImageInput.bases`.
  * Bytes must stand still until the image is written; they are not kept longer than it takes to store 1 MiB.
  */
-export type Parts = Iterable<Uint8Array | Extent> | AsyncIterable<Uint8Array | Extent>;
+export type Part = Uint8Array | Extent | CompressedPart;
+export type Parts = Iterable<Part> | AsyncIterable<Part>;
 
 /** A section ready to be written, all of it in memory. Chunks are written in order; they stand for one run of bytes. */
 export interface SectionInput extends Omit<SectionRecord, 'length' | 'extents'> {
@@ -176,6 +190,8 @@ export interface BufferInput extends Omit<BufferRecord, 'length' | 'extents' | '
 /** A section that is made while it is written; its length is counted on the way. */
 export interface StreamedSection extends Omit<SectionRecord, 'length' | 'extents'> {
   readonly chunks: Parts;
+  /** Compress what gets smaller by it. */
+  readonly compression?: Method | undefined;
 }
 
 /** A buffer that is made while it is written; its length is known before, because it decides where the buffer begins. */
@@ -196,6 +212,8 @@ export interface ImageInput {
   readonly head: ImageHead;
   readonly sections: readonly StreamedSection[];
   readonly buffers: readonly (BufferInput | StreamedBuffer | PagedBuffer)[];
+  /** Of the compressed parts among the sections' parts: the image says at its beginning what its reader must have. */
+  readonly methods?: readonly Method[];
   /** What base extents among the parts refer to, by index; those that nothing refers to are left out of the image. */
   readonly bases?: readonly BaseRecord[];
 }

@@ -4,14 +4,16 @@
  * Invariants
  * 1. One extent at a time is in memory, or a window of a buffer that is stored page by page; each extent is hashed before
  *    anything of it is handed out.
- * 2. Zeros that are stored nowhere stay so.
+ * 2. Zeros that are stored nowhere stay so; what is compressed stays as it is, once it was seen to be what it says.
  */
 import { arrange, type NamedRecord, namedRecords } from './arrangement.js';
 import { openBases } from './bases.js';
-import type { ByteSource, Extent, ImageInput, ImageRef, Manifest, OpenBase, StreamedBuffer, StreamedSection } from './contract.js';
+import { decompress } from './compression.js';
+import type { ByteSource, ImageInput, ImageRef, Manifest, OpenBase, Part, StreamedBuffer, StreamedSection } from './contract.js';
 import { corrupt } from './damage.js';
 import { PAGE } from './format.js';
 import { hash, hex } from './integrity.js';
+import { METHODS } from './manifest-extents.js';
 import { openImage } from './open.js';
 import { pageCount } from './page-map.js';
 import { type Holding, pagePieces } from './page-pieces.js';
@@ -41,11 +43,12 @@ export async function copyImage(source: ByteSource, openBase: OpenBase, expect?:
     await bases.close();
     throw error;
   });
-  const parts = (index: number): AsyncGenerator<Uint8Array | Extent> =>
-    verifiedParts(records[index] ?? { name: '', extents: [] }, source.label, sourceOf);
+  const parts = (index: number): AsyncGenerator<Part> => verifiedParts(records[index] ?? { name: '', extents: [] }, source.label, sourceOf);
   const { sections, buffers, bases: _, ...head } = manifest;
+  const places = sections.flatMap(({ extents }) => extents.map(({ place }) => place));
   const input: ImageInput = {
     head,
+    methods: METHODS.filter((method) => places.some((place) => place.at === 'compressed' && place.method === method)),
     sections: sections.map(({ length, extents, ...section }, i): StreamedSection => ({ ...section, chunks: parts(i) })),
     buffers: buffers.map(({ extents, pages, ...buffer }, i): StreamedBuffer => {
       const own = holdings.filter(({ record }) => record === sections.length + i);
@@ -62,12 +65,19 @@ async function* verifiedParts(
   { name, extents }: NamedRecord,
   label: string,
   sourceOf: (base: number | undefined) => ByteSource,
-): AsyncGenerator<Uint8Array | Extent> {
+): AsyncGenerator<Part> {
   let offset = 0;
   for (const extent of extents) {
     const { place, length } = extent;
     if (place.at === 'zero') yield extent;
-    else {
+    else if (place.at === 'compressed') {
+      const { method } = place;
+      const compressed = new Uint8Array(place.stored);
+      await sourceOf(undefined).read(compressed, place.offset);
+      if (hex(hash(compressed)) !== extent.hash) throw corrupt(label, name, damageText({ offset, length }));
+      decompress(method, compressed, new Uint8Array(length), label, name);
+      yield { compressed, method, length };
+    } else {
       const bytes = new Uint8Array(length);
       await sourceOf(place.at === 'base' ? place.base : undefined).read(bytes, place.offset);
       if (hex(hash(bytes)) !== extent.hash) throw corrupt(label, name, damageText({ offset, length }));

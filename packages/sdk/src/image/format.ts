@@ -16,8 +16,12 @@ export const FEATURE = {
   numbers: 1n,
   /** Some buffer is stored page by page. */
   pages: 2n,
+  /** Extents of sections may be compressed with zstd. */
+  zstd: 4n,
+  /** Extents of sections may be compressed with brotli. */
+  brotli: 8n,
 } as const;
-const KNOWN_FEATURES: bigint = FEATURE.numbers | FEATURE.pages;
+const KNOWN_FEATURES: bigint = FEATURE.numbers | FEATURE.pages | FEATURE.zstd | FEATURE.brotli;
 export const HEADER_BYTES = 64;
 export const TRAILER_BYTES = 128;
 /** Most bytes of an extent that is stored. */
@@ -27,8 +31,8 @@ export const PAGE = 4096;
 export const ALIGNMENT = 8;
 export const MAX_MANIFEST_BYTES: number = 64 * 2 ** 20;
 export const MAX_BASES = 32;
-/** Most bytes of an image, all records together, that may be stated as zero without being stored. */
-export const MAX_ZERO_BYTES: number = 64 * 2 ** 30;
+/** Most bytes of an image, all records together, that it may stand for without storing them: zeros, and what compression saved. */
+export const MAX_UNSTORED_BYTES: number = 64 * 2 ** 30;
 
 const HEADER_MAGIC = Uint8Array.of(0x89, 0x43, 0x4b, 0x50, 0x54, 0x0d, 0x0a, 0x1a);
 const TRAILER_MAGIC = Uint8Array.of(0x89, 0x43, 0x4b, 0x50, 0x54, 0x45, 0x4e, 0x44);

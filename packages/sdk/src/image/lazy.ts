@@ -14,8 +14,8 @@ import { type OpenedImage, openImage } from './open.js';
 import { type Holding, pagePieces } from './page-pieces.js';
 import { pagePlaces } from './page-places.js';
 import { findHoldings, readPaged } from './paged.js';
-import { damagedExtent, isWhole, type Piece, piecesOf, readPieces, Scratch } from './pieces.js';
-import { allocating, damageText, makeBuffer, scatter } from './reader.js';
+import { damagedExtent, isWhole, type Piece, piecesOf, readPieces, Scratch, settle } from './pieces.js';
+import { allocating, damageText, makeBuffer } from './reader.js';
 
 /** Tells of an extent, or a run of pages, by its offset in the record, whether it is read; one that is not may stay zero. */
 export type Wanted = (extent: Pick<Extent, 'length'>, offset: number) => boolean;
@@ -109,7 +109,7 @@ class Lazy implements LazyImage {
       done: (piece, bytes) => {
         const found = damagedExtent(piece, bytes);
         if (found !== undefined) throw corrupt(source.label, record.name, damageText(found));
-        if (!isWhole(piece)) scatter(piece, bytes, memory);
+        settle(piece, bytes, memory, source.label, record.name);
       },
       failed: (_, error) => {
         throw error;
@@ -135,6 +135,8 @@ function isWanted({ scatter: copies = [] }: Piece, wanted: Wanted): boolean {
 
 /** The extents of a piece that are wanted, each a piece of its own (invariant 3). */
 function partsOf(piece: Piece, wanted: Wanted): Piece[] {
+  const { compressed } = piece;
+  if (compressed !== undefined) return wanted(compressed, piece.offset) ? [piece] : [];
   const parts: Piece[] = [];
   let at = 0;
   for (const extent of piece.extents) {

@@ -6,13 +6,16 @@
  *    from bases no more either.
  * 2. No two sources of an image name the same buffer of a base: what is read of a base is at most the base.
  */
-import type { BufferRecord, Extent, PageSource, PagesRecord } from './contract.js';
+import type { BufferRecord, Extent, Method, PageSource, PagesRecord } from './contract.js';
 import { EXTENT_BYTES, MAX_BASES, PAGE } from './format.js';
 import { hex } from './integrity.js';
 import { type Fields, isCount, isHash } from './manifest-fields.js';
 
 /** First element of an extent's list. */
-export const PLACE = { own: 0, zero: 1, base: 2 } as const;
+export const PLACE = { own: 0, zero: 1, base: 2, compressed: 3 } as const;
+
+/** Numbers of the methods in an extent's list. */
+export const METHODS: readonly Method[] = ['zstd', 'brotli'];
 
 export function buffer(fields: Fields, bases: number): BufferRecord {
   const length = fields.count('length');
@@ -20,7 +23,7 @@ export function buffer(fields: Fields, bases: number): BufferRecord {
   const member = fields.text('member');
   const record: BufferRecord = fields.has('pages')
     ? { member, kind, length, ...paged(fields, length, bases) }
-    : { member, kind, length, extents: extents(fields, length, bases) };
+    : { member, kind, length, extents: uncompressed(fields, extents(fields, length, bases)) };
   if (!fields.has('maxLength')) return record;
   const maxLength = fields.count('maxLength');
   if (maxLength < length) throw fields.wrong('maxLength', 'no less than length');
@@ -67,6 +70,12 @@ export function extents(fields: Fields, length: number, bases: number): Extent[]
   return read;
 }
 
+/** Buffers are what pages of later images are taken from. */
+function uncompressed(fields: Fields, list: Extent[]): Extent[] {
+  if (list.some(({ place }) => place.at === 'compressed')) throw fields.wrong('extents', 'extents that are not compressed');
+  return list;
+}
+
 /** undefined when the list is not an extent. */
 function oneExtent(list: readonly unknown[], bases: number): Extent | undefined {
   const [place, length] = list;
@@ -76,6 +85,12 @@ function oneExtent(list: readonly unknown[], bases: number): Extent | undefined 
   const offset = list.at(-2);
   if (length > EXTENT_BYTES || !isHash(hash) || !isCount(offset)) return undefined;
   if (place === PLACE.own) return list.length === 4 ? { place: { at: 'own', offset }, length, hash: hex(hash) } : undefined;
+  if (place === PLACE.compressed) {
+    const [, , number, stored] = list;
+    const method = isCount(number) ? METHODS[number] : undefined;
+    if (list.length !== 6 || method === undefined || !isCount(stored) || stored === 0 || stored >= length) return undefined;
+    return { place: { at: 'compressed', offset, stored, method }, length, hash: hex(hash) };
+  }
   const index = list[2];
   if (place !== PLACE.base || list.length !== 5 || !isCount(index) || index >= bases) return undefined;
   return { place: { at: 'base', base: index, offset }, length, hash: hex(hash) };

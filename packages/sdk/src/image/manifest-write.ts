@@ -9,7 +9,7 @@
 import { packMsgpack } from '../codec/msgpack.js';
 import type { Extent, Manifest, PagesRecord } from './contract.js';
 import { MAX_MANIFEST_BYTES } from './format.js';
-import { PLACE } from './manifest-extents.js';
+import { METHODS, PLACE } from './manifest-extents.js';
 import { MANIFEST_LIMITS } from './manifest-read.js';
 
 /** @throws TypeError when the head holds something that is not plain data, or too much of it */
@@ -39,6 +39,7 @@ function pagesMap(pages: PagesRecord | undefined): object | undefined {
 function extentList({ place, length, hash }: Extent): unknown[] {
   if (place.at === 'zero') return [PLACE.zero, length];
   const bytes = Buffer.from(hash ?? '', 'hex');
+  if (place.at === 'compressed') return [PLACE.compressed, length, METHODS.indexOf(place.method), place.stored, place.offset, bytes];
   return place.at === 'own' ? [PLACE.own, length, place.offset, bytes] : [PLACE.base, length, place.base, place.offset, bytes];
 }
 

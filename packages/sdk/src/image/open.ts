@@ -48,6 +48,9 @@ export async function openImage(source: ByteSource, expect?: ImageRef): Promise<
   const paged = manifest.buffers.some(({ pages }) => pages !== undefined);
   if (paged !== ((features & FEATURE.pages) !== 0n))
     throw corrupt(label, 'manifest', `expected ${paged ? 'the feature bit of' : ''} buffers that are stored page by page, found none`);
+  for (const { place } of manifest.sections.flatMap(({ extents }) => extents))
+    if (place.at === 'compressed' && (features & FEATURE[place.method]) === 0n)
+      throw corrupt(label, 'manifest', `expected the feature bit of ${place.method}, by which it is compressed, found none`);
   if (expect !== undefined) refuseOther(manifest, expect, label);
   return { source, manifest, manifestHash: hex(found), trailer };
 }

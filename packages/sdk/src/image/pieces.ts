@@ -2,12 +2,13 @@
  * Reading the extents of an image in pieces, two reads in flight, each extent hashed once.
  *
  * Invariants
- * 1. A piece is at most PIECE_BYTES, from one source, contiguous there and in memory.
+ * 1. A piece is at most PIECE_BYTES, from one source, contiguous there and in memory; or one compressed extent.
  * 2. When reading ends, by success or failure, no read is left in flight.
  */
 
-import type { NamedRecord } from './arrangement.js';
-import type { ByteSource, Extent } from './contract.js';
+import { type NamedRecord, storedBytes } from './arrangement.js';
+import { decompress } from './compression.js';
+import type { ByteSource, Extent, Method } from './contract.js';
 import { hash, hex } from './integrity.js';
 
 export const PIECE_BYTES: number = 4 * 2 ** 20;
@@ -22,6 +23,8 @@ export interface Piece {
   readonly offset: number;
   readonly length: number;
   readonly extents: readonly Extent[];
+  /** What it becomes once it is hashed, when it is compressed. */
+  readonly compressed?: { readonly method: Method; readonly length: number };
   /** What of it goes where in the buffer, when that is not simply all of it to `offset`. */
   readonly scatter?: readonly Copy[];
 }
@@ -35,7 +38,8 @@ export interface Copy {
 }
 
 /** Whether the bytes of a piece can be read right to where they belong. */
-export function isWhole({ scatter, length }: Piece): boolean {
+export function isWhole({ scatter, length, compressed }: Piece): boolean {
+  if (compressed !== undefined) return false;
   return scatter === undefined || (scatter.length === 1 && scatter[0]?.length === length);
 }
 
@@ -50,6 +54,7 @@ export function* piecesOf(records: readonly NamedRecord[]): Generator<Piece> {
       const joins =
         piece !== undefined &&
         place.at !== 'zero' &&
+        place.at !== 'compressed' &&
         piece.base === base &&
         place.offset === piece.position + piece.length &&
         piece.length + length <= PIECE_BYTES;
@@ -59,6 +64,11 @@ export function* piecesOf(records: readonly NamedRecord[]): Generator<Piece> {
       } else {
         if (piece !== undefined) yield piece;
         piece = place.at === 'zero' ? undefined : { record, base, position: place.offset, offset, length, extents: [extent] };
+        if (place.at === 'compressed') {
+          const { stored, method, offset: position } = place;
+          yield { record, base, position, offset, length: stored, extents: [extent], compressed: { method, length } };
+          piece = undefined;
+        }
       }
       offset += length;
     }
@@ -117,11 +127,21 @@ async function land({ piece, bytes, read }: Flight, work: PieceWork): Promise<vo
 /** The first extent of a piece whose bytes are not those that were written. */
 export function damagedExtent(piece: Piece, bytes: Uint8Array): { readonly offset: number; readonly length: number } | undefined {
   let at = 0;
-  for (const { length, hash: expected } of piece.extents) {
-    if (hex(hash(bytes.subarray(at, at + length))) !== expected) return { offset: piece.offset + at, length };
-    at += length;
+  for (const extent of piece.extents) {
+    const stored = storedBytes(extent);
+    if (hex(hash(bytes.subarray(at, at + stored))) !== extent.hash) return { offset: piece.offset + at, length: extent.length };
+    at += stored;
   }
   return undefined;
+}
+
+/** Puts a piece that was hashed to where it belongs, unless it was read right there. @throws CheckpointError as decompress */
+export function settle(piece: Piece, bytes: Uint8Array, memory: ArrayBufferLike, label: string, name: string): void {
+  const { compressed, scatter = [], offset } = piece;
+  if (compressed !== undefined) decompress(compressed.method, bytes, new Uint8Array(memory, offset, compressed.length), label, name);
+  else if (!isWhole(piece))
+    // One typed array spans at most 4 GiB on some versions of Node: one a copy.
+    for (const { from, to, length } of scatter) new Uint8Array(memory, to, length).set(bytes.subarray(from, from + length));
 }
 
 /** Memory for two pieces at a time, which is what readPieces has in use. */

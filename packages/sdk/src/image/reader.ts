@@ -5,9 +5,11 @@
  *
  * Invariants
  * 1. Nothing is allocated before the manifest is verified and what it claims is backed by stored bytes or limits.
+ *    What compressed extents stand for fits into the memory that there is.
  * 2. Every extent is read and hashed once; the first damage ends the reading and is named.
  * 3. Buffers come back as the kind they were; sections as plain bytes.
  */
+import { totalmem } from 'node:os';
 import { CheckpointError, messageOf } from '../base/errors.js';
 import { arrange, type Gap, namedRecords } from './arrangement.js';
 import { openBases } from './bases.js';
@@ -17,7 +19,7 @@ import { isZero } from './integrity.js';
 import { type OpenedImage, openImage } from './open.js';
 import { type Holding, pagePieces } from './page-pieces.js';
 import { findHoldings, readPaged } from './paged.js';
-import { damagedExtent, isWhole, type Piece, piecesOf, readPieces, Scratch } from './pieces.js';
+import { damagedExtent, isWhole, type Piece, piecesOf, readPieces, Scratch, settle } from './pieces.js';
 
 /**
  * @param expect what the image must be, when that is known from elsewhere
@@ -40,6 +42,7 @@ export async function readImage(source: ByteSource, openBase: OpenBase, expect?:
   try {
     for (const gap of gaps) await requireZero(source, gap);
     const holdings = await findHoldings(image, await readPaged(image), bases);
+    requireMemory(image);
     const { sections, buffers } = allocate(image);
     const records = namedRecords(image.manifest);
     const memory: readonly ArrayBufferLike[] = [...sections.map((bytes) => bytes.buffer), ...buffers];
@@ -53,7 +56,7 @@ export async function readImage(source: ByteSource, openBase: OpenBase, expect?:
       done: (piece, bytes) => {
         const found = damagedExtent(piece, bytes);
         if (found !== undefined) throw corrupt(source.label, records[piece.record]?.name ?? '', damageText(found));
-        if (!isWhole(piece)) scatter(piece, bytes, memory[piece.record]);
+        settle(piece, bytes, memory[piece.record] ?? new ArrayBuffer(0), source.label, records[piece.record]?.name ?? '');
       },
       failed: (_, error) => {
         throw error;
@@ -71,12 +74,6 @@ export function* chain(pieces: Iterable<Piece>, holdings: readonly Holding[]): G
   for (const holding of holdings) yield* pagePieces(holding);
 }
 
-/** One typed array spans at most 4 GiB on some versions of Node: one a copy. */
-export function scatter({ scatter: copies = [] }: Piece, bytes: Uint8Array, memory: ArrayBufferLike | undefined): void {
-  for (const { from, to, length } of copies)
-    new Uint8Array(memory ?? new ArrayBuffer(0), to, length).set(bytes.subarray(from, from + length));
-}
-
 export function damageText({ offset, length }: { readonly offset: number; readonly length: number }): string {
   return `bytes ${offset} to ${offset + length} differ from what was written`;
 }
@@ -86,6 +83,17 @@ export async function requireZero(source: ByteSource, { start, end }: Gap): Prom
   const bytes = new Uint8Array(end - start);
   await source.read(bytes, start);
   if (!isZero(bytes)) throw corrupt(source.label, 'padding', `expected zeros from ${start} to ${end}, found something else`);
+}
+
+/** Zeros take no memory before they are written to, and the rest is no more than the files; what is decompressed is filled at once. */
+function requireMemory({ manifest, source }: OpenedImage): void {
+  let needed = 0;
+  for (const { place, length } of manifest.sections.flatMap(({ extents }) => extents)) if (place.at === 'compressed') needed += length;
+  const limit = process.constrainedMemory();
+  const there = limit === undefined || limit === 0 ? totalmem() : Math.min(limit, totalmem());
+  if (needed <= there) return;
+  const message = `read image ${source.label}: it is compressed and stands for ${needed} bytes, more than the ${there} bytes of memory that there are; read it on a larger machine`;
+  throw new CheckpointError('ERR_CKPT_MEMORY', message, { path: source.label, phase: 'read' });
 }
 
 function allocate({ manifest, source }: OpenedImage): { sections: Uint8Array[]; buffers: ArrayBufferLike[] } {

@@ -3,7 +3,7 @@
  *
  * Invariants
  * 1. A damage does not end the check unless nothing after it can be understood.
- * 2. At most two pieces are in memory at a time.
+ * 2. At most two pieces are in memory at a time, and what one extent was compressed from.
  * 3. A newer version, an unknown feature or a failing disk is no damage: it is thrown.
  */
 import { type CheckpointError, isCheckpointError } from '../base/errors.js';
@@ -14,7 +14,7 @@ import { corrupt } from './damage.js';
 import { type OpenedImage, openImage } from './open.js';
 import type { Holding, PagedRecord } from './page-pieces.js';
 import { findHoldings, readPaged } from './paged.js';
-import { damagedExtent, type Piece, piecesOf, readPieces, Scratch } from './pieces.js';
+import { damagedExtent, type Piece, piecesOf, readPieces, Scratch, settle } from './pieces.js';
 import { chain, damageText, requireZero } from './reader.js';
 
 type Progress = (done: number, total: number) => void;
@@ -58,7 +58,9 @@ async function checkExtents(image: OpenedImage, openBase: OpenBase, damages: Dam
       target: ({ length }) => scratch.take(length),
       done: (piece, bytes) => {
         const found = damagedExtent(piece, bytes);
-        if (found !== undefined) damages.add(corrupt(source.label, records[piece.record]?.name ?? '', damageText(found)));
+        const name = records[piece.record]?.name ?? '';
+        if (found !== undefined) damages.add(corrupt(source.label, name, damageText(found)));
+        else if (piece.compressed !== undefined) damages.try(() => tryOut(piece, bytes, source.label, name));
         step(piece);
       },
       failed: (piece, error) => {
@@ -69,6 +71,11 @@ async function checkExtents(image: OpenedImage, openBase: OpenBase, damages: Dam
   } finally {
     await bases?.close();
   }
+}
+
+/** Its bytes are those that were written; whether they are what a reader takes shows only when they are decompressed. */
+function tryOut(piece: Piece, bytes: Uint8Array, label: string, name: string): void {
+  settle({ ...piece, offset: 0 }, bytes, new ArrayBuffer(piece.compressed?.length ?? 0), label, name);
 }
 
 const CODES: readonly Damage['code'][] = [
@@ -89,6 +96,14 @@ class Damages {
     const { message, context } = error as CheckpointError;
     const section = context.section ?? (code === 'ERR_CKPT_BASE_MISSING' ? `base ${context.image ?? ''}` : 'manifest');
     if (!this.found.some((known) => known.section === section && known.code === code)) this.found.push({ section, code, message });
+  }
+
+  try(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.add(error);
+    }
   }
 
   async during(work: () => Promise<void>): Promise<void> {

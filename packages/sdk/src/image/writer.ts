@@ -24,8 +24,8 @@ export async function writeImage(sink: ByteSink, input: ImageInput): Promise<Wri
   await out.write(header);
   const { bases = [] } = input;
   const sections: SectionRecord[] = [];
-  for (const { chunks, ...section } of input.sections) {
-    sections.push({ ...section, ...(await writeRun(out, chunks, ALIGNMENT, bases.length)) });
+  for (const { chunks, compression, ...section } of input.sections) {
+    sections.push({ ...section, ...(await writeRun(out, chunks, { alignment: ALIGNMENT, bases: bases.length, compression })) });
   }
   const buffers: BufferRecord[] = [];
   for (const one of input.buffers) {
@@ -35,16 +35,19 @@ export async function writeImage(sink: ByteSink, input: ImageInput): Promise<Wri
     }
     const { chunks, ...buffer } = one;
     const stated = lengthOf(one);
-    const run = await writeRun(out, chunks, stated >= PAGE ? PAGE : ALIGNMENT, bases.length);
+    const run = await writeRun(out, chunks, { alignment: stated >= PAGE ? PAGE : ALIGNMENT, bases: bases.length });
     if (run.length !== stated) throw new TypeError(`write image: a buffer of ${stated} bytes was announced, ${run.length} came`);
     buffers.push({ ...buffer, ...run });
   }
   return finish(out, header, withUsedBases({ ...input.head, sections, buffers, bases }));
 }
 
-function requiredFeatures({ sections, buffers }: ImageInput): bigint {
-  const numbers = sections.some((section) => section.numbers !== undefined) ? FEATURE.numbers : 0n;
-  return numbers | (buffers.some(isPaged) ? FEATURE.pages : 0n);
+function requiredFeatures({ sections, buffers, methods = [] }: ImageInput): bigint {
+  let features = sections.some((section) => section.numbers !== undefined) ? FEATURE.numbers : 0n;
+  if (buffers.some(isPaged)) features |= FEATURE.pages;
+  for (const method of [...methods, ...sections.map(({ compression }) => compression)])
+    if (method !== undefined) features |= FEATURE[method];
+  return features;
 }
 
 function isPaged(input: ImageInput['buffers'][number]): input is PagedBuffer {
@@ -52,8 +55,8 @@ function isPaged(input: ImageInput['buffers'][number]): input is PagedBuffer {
 }
 
 async function writePages(out: Output, { map, sources, chunks, ...buffer }: PagedBuffer): Promise<BufferRecord> {
-  const own = await writeRun(out, chunks, PAGE, 0, true);
-  const stored = await writeRun(out, [map], ALIGNMENT, 0, true);
+  const own = await writeRun(out, chunks, { alignment: PAGE, bases: 0, storeZeros: true });
+  const stored = await writeRun(out, [map], { alignment: ALIGNMENT, bases: 0, storeZeros: true });
   const found = countCodes(map, buffer.length);
   const stated = [own.length, ...sources.map(({ bytes }) => bytes)];
   if (map.length !== pageCount(buffer.length) || stated.some((bytes, index) => bytes !== found[index + OWN_PAGE]))

@@ -110,6 +110,8 @@ export interface PublishRequest {
 
 export interface Published extends WrittenImage {
   readonly path: string;
+  /** What its writes and its sync took, where that is known. */
+  readonly writeMs?: number;
 }
 
 /** An image of the same run that was made elsewhere. */

@@ -13,6 +13,7 @@ import { dirname } from 'node:path';
 import { systemCode } from '../base/errors.js';
 import type { FileSystem, OpenFile } from '../base/ports.js';
 import type { ByteSink } from '../image/contract.js';
+import type { BusyTime } from './busy-time.js';
 import { epochTemporary, processTemporary, type StoreContext } from './context.js';
 import { type Attempt, quietly, storeError, storeFailure, translated } from './failure.js';
 import { PieceSink } from './piece-sink.js';
@@ -41,20 +42,24 @@ async function writeAll(file: OpenFile, chunk: Uint8Array, start: number, attemp
   return start + done;
 }
 
-/** Creates `path`, lets `fill` write it, and makes it durable (invariants 1, 3, 5). @returns what `fill` returned and the size */
+/**
+ * Creates `path`, lets `fill` write it, and makes it durable (invariants 1, 3, 5). @returns what `fill` returned and the size
+ * @param busy counts the time that the writes and the sync take
+ */
 export async function createDurable<T>(
   fs: FileSystem,
   path: string,
   fill: (sink: ByteSink) => Promise<T>,
+  busy?: BusyTime,
 ): Promise<{ result: T; size: number }> {
   const attempt = { operation: 'write', path, phase: 'persist' } as const;
   const file = await translated({ ...attempt, operation: 'create' }, () => fs.open(path, CREATE, 0o600));
   let open = true;
   try {
-    const { result, size } = await fillPieces(fs, path, file, fill, attempt);
+    const { result, size } = await fillPieces(fs, path, file, fill, { attempt, busy });
     const { size: found } = await file.stat();
     if (found !== size) throw storeError('ERR_CKPT_IO', attempt, `a file of ${size} bytes`, `${found} bytes`);
-    await file.sync();
+    await (busy === undefined ? file.sync() : busy.during(() => file.sync()));
     open = false;
     await file.close();
     return { result, size };
@@ -70,9 +75,9 @@ async function fillPieces<T>(
   path: string,
   file: OpenFile,
   fill: (sink: ByteSink) => Promise<T>,
-  attempt: Attempt,
+  { attempt, busy }: { readonly attempt: Attempt; readonly busy: BusyTime | undefined },
 ): Promise<{ result: T; size: number }> {
-  const sink = new PieceSink(fs, path, file, (to, chunk, start) => writeAll(to, chunk, start, attempt));
+  const sink = new PieceSink(fs, path, file, (to, chunk, start) => writeAll(to, chunk, start, attempt), busy);
   try {
     const result = await fill(sink);
     return { result, size: await sink.end() };

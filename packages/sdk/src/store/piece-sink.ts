@@ -12,6 +12,7 @@ import { constants } from 'node:fs';
 import { systemCode } from '../base/errors.js';
 import type { FileSystem, OpenFile } from '../base/ports.js';
 import type { ByteSink } from '../image/contract.js';
+import type { BusyTime } from './busy-time.js';
 import { quietly } from './failure.js';
 
 const PIECE_BYTES = 4 * 2 ** 20;
@@ -42,6 +43,7 @@ export class PieceSink implements ByteSink {
   readonly #path: string;
   readonly #file: OpenFile;
   readonly #writeAll: WriteAll;
+  readonly #busy: BusyTime | undefined;
   readonly #flying = new Set<Promise<void>>();
   #direct: Promise<OpenFile> | undefined;
   #refused = O_DIRECT === 0;
@@ -51,12 +53,16 @@ export class PieceSink implements ByteSink {
   /** Where the piece begins in the file. */
   #start = 0;
 
-  /** @param file the file at `path`, new and open for writing */
-  constructor(fs: FileSystem, path: string, file: OpenFile, writeAll: WriteAll) {
+  /**
+   * @param file the file at `path`, new and open for writing
+   * @param busy counts the time that writes take
+   */
+  constructor(fs: FileSystem, path: string, file: OpenFile, writeAll: WriteAll, busy?: BusyTime) {
     this.#fs = fs;
     this.#path = path;
     this.#file = file;
-    this.#writeAll = writeAll;
+    this.#writeAll = busy === undefined ? writeAll : (...write) => busy.during(() => writeAll(...write));
+    this.#busy = busy;
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -121,7 +127,9 @@ export class PieceSink implements ByteSink {
     if (this.#refused) return 0;
     try {
       this.#direct ??= this.#fs.open(this.#path, constants.O_WRONLY | O_DIRECT | NO_FOLLOW);
-      return await (await this.#direct).write(piece, 0, PIECE_BYTES, start);
+      const direct = await this.#direct;
+      const write = (): Promise<number> => direct.write(piece, 0, PIECE_BYTES, start);
+      return await (this.#busy === undefined ? write() : this.#busy.during(write));
     } catch (error) {
       if (!REFUSALS.has(systemCode(error))) throw error;
       this.#refused = true;

@@ -3,7 +3,8 @@
  *
  * Invariants
  * 1. Extents are told by the image that holds their bytes, never by a chain: a base's own bases do not matter.
- * 2. Everything comes from a verified manifest, and the image is pinned by that manifest's hash.
+ * 2. A section of which anything is compressed is not among them: what goes on from it is written anew.
+ * 3. Everything comes from a verified manifest, and the image is pinned by that manifest's hash.
  */
 import type { BaseRecord, Extent, ImageRef, Manifest, SectionRecord } from '../image/contract.js';
 import { readManifest } from '../image/reader.js';
@@ -62,10 +63,11 @@ function previousImage(manifest: Manifest, manifestHash: string): PreviousImage 
   const { id, epoch, generation } = manifest.image;
   const image: BaseRecord = { id, epoch, generation, manifestHash };
   const placed = ({ place, length, hash = '' }: Extent): OldExtent => {
-    if (place.at === 'zero') return { length, image: undefined, offset: 0, hash };
+    if (place.at === 'zero' || place.at === 'compressed') return { length, image: undefined, offset: 0, hash };
     return { length, image: place.at === 'own' ? image : manifest.bases[place.base], offset: place.offset, hash };
   };
-  return { image, sections: manifest.sections.map((record) => ({ record, extents: record.extents.map(placed) })) };
+  const plain = manifest.sections.filter(({ extents }) => extents.every(({ place }) => place.at !== 'compressed'));
+  return { image, sections: plain.map((record) => ({ record, extents: record.extents.map(placed) })) };
 }
 
 /** Size of a base's file; 0 when it is gone or not the one that is meant. */

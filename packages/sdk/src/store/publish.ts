@@ -12,6 +12,7 @@
 import { CheckpointError, isCheckpointError } from '../base/errors.js';
 import { isId, isImageName } from '../base/ids.js';
 import type { BaseRecord, ImageRef, WrittenImage } from '../image/contract.js';
+import { BusyTime } from './busy-time.js';
 import { epochTemporary, type StoreContext } from './context.js';
 import type { Published, PublishRequest } from './contract.js';
 import { createDurable, linkOnce, syncFolder } from './durable.js';
@@ -109,9 +110,10 @@ export async function placeImage(
   { store, epoch }: Pick<Commit, 'store' | 'epoch'>,
   { ref, write }: Pick<PublishRequest, 'ref' | 'write'>,
   path: string,
-): Promise<WrittenImage> {
+): Promise<Omit<Published, 'path'>> {
   const temporary = epochTemporary(store, epoch);
-  const { result, size } = await createDurable(store.fs, temporary, write);
+  const busy = new BusyTime(store.clock);
+  const { result, size } = await createDurable(store.fs, temporary, write, busy);
   try {
     if (size !== result.size) {
       throw storeError('ERR_CKPT_IO', { operation: 'write', path: temporary, phase: 'persist' }, `${result.size} bytes`, `${size}`);
@@ -121,7 +123,7 @@ export async function placeImage(
     if (!(await linkOnce(store.fs, temporary, path))) {
       throw storeError('ERR_CKPT_IO', { operation: 'link', path, phase: 'commit' }, 'no file of that name', 'another image');
     }
-    return result;
+    return { ...result, writeMs: busy.ms };
   } finally {
     await quietly(() => store.fs.unlink(temporary));
   }

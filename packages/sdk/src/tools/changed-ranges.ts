@@ -107,9 +107,12 @@ function sameBytes(left: Cursor, right: Cursor, at: number): boolean {
   const { extent: b } = right;
   if (a === undefined || b === undefined) return false;
   if (a.place.at === 'zero' || b.place.at === 'zero') return a.place.at === b.place.at;
-  if (left.start === right.start && a.length === b.length && a.hash !== undefined && a.hash === b.hash) return true;
-  const [one, other] = [fileOf(left.run.image, a), fileOf(right.run.image, b)];
-  const sameFile = one !== undefined && one.id === other?.id && one.manifestHash === other.manifestHash;
+  const [like, other] = [a, b].map(({ place }) => (place.at === 'compressed' ? place.method : 'plain'));
+  const hashed = a.hash !== undefined && a.hash === b.hash && like === other;
+  if (hashed && left.start === right.start && a.length === b.length) return true;
+  if (like !== 'plain' || other !== 'plain') return false;
+  const [mine, theirs] = [fileOf(left.run.image, a), fileOf(right.run.image, b)];
+  const sameFile = mine !== undefined && mine.id === theirs?.id && mine.manifestHash === theirs.manifestHash;
   return sameFile && a.place.offset + at - left.start === b.place.offset + at - right.start;
 }
 

@@ -4,7 +4,18 @@
  * Invariant: only the verified manifest is told; nothing here opens a section.
  */
 import type { DroppedValues } from '../codec/contract.js';
-import type { BaseRecord, BufferRecord, Extent, FileRecord, Manifest, MemberRecord, Provenance, SectionRecord } from '../image/contract.js';
+import { storedBytes as storedInFile } from '../image/arrangement.js';
+import type {
+  BaseRecord,
+  BufferRecord,
+  Extent,
+  FileRecord,
+  Manifest,
+  MemberRecord,
+  Method,
+  Provenance,
+  SectionRecord,
+} from '../image/contract.js';
 import type { ImageEntry } from '../store/contract.js';
 import { chooseEntry, describeImage, type ListedImage, readEntry } from './inventory.js';
 import { type LineageView, openStore, viewLineage } from './open-store.js';
@@ -12,12 +23,20 @@ import { checkNameOrId } from './tool-options.js';
 
 /** Where the bytes of something lie, in bytes. */
 export interface StoredBytes {
-  /** In this image. */
+  /** In this image, compressed or not. */
   readonly own: number;
   /** In its bases. */
   readonly base: number;
   /** All zero, stored nowhere. */
   readonly zero: number;
+}
+
+export interface CompressedBytes {
+  readonly methods: readonly Method[];
+  /** Bytes that they stand for. */
+  readonly length: number;
+  /** Bytes in this image. */
+  readonly stored: number;
 }
 
 export interface SectionDetails {
@@ -33,6 +52,8 @@ export interface SectionDetails {
   readonly bulk: number;
   /** Where the structured part and the bulk memory lie. */
   readonly stored: StoredBytes;
+  /** What of the structured part is compressed. */
+  readonly compressed?: CompressedBytes;
   /** Generation of the image that a provider wrote it into, where it has been carried since without one. */
   readonly carriedFrom?: number;
   /** What was left out of the provider's value (`onUnsupported: 'drop'`): in how many places, and the first of them. */
@@ -64,8 +85,23 @@ export interface ImageDetails extends ListedImage {
 
 function storedBytes(extents: readonly Extent[]): StoredBytes {
   const sum = { own: 0, base: 0, zero: 0 };
-  for (const { place, length } of extents) sum[place.at] += length;
+  for (const extent of extents) {
+    const { at } = extent.place;
+    sum[at === 'compressed' ? 'own' : at] += storedInFile(extent);
+  }
   return sum;
+}
+
+function compressedBytes(extents: readonly Extent[]): CompressedBytes | undefined {
+  const methods = new Set<Method>();
+  let [length, stored] = [0, 0];
+  for (const extent of extents) {
+    if (extent.place.at !== 'compressed') continue;
+    methods.add(extent.place.method);
+    length += extent.length;
+    stored += extent.place.stored;
+  }
+  return methods.size === 0 ? undefined : { methods: [...methods], length, stored };
 }
 
 function bufferBytes({ length, extents, pages }: BufferRecord): StoredBytes {
@@ -89,7 +125,12 @@ export function sectionDetails(section: SectionRecord, buffers: readonly BufferR
     bulk += buffer.length;
     stored = addBytes(stored, bufferBytes(buffer));
   }
-  const more = { ...(carriedFrom === undefined ? {} : { carriedFrom }), ...(dropped === undefined ? {} : { dropped }) };
+  const compressed = compressedBytes(extents);
+  const more = {
+    ...(compressed === undefined ? {} : { compressed }),
+    ...(carriedFrom === undefined ? {} : { carriedFrom }),
+    ...(dropped === undefined ? {} : { dropped }),
+  };
   return { member, name, kind, version, encoding, length, bulk, stored, ...more };
 }
 
