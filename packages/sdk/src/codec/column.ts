@@ -7,7 +7,7 @@
  */
 import { CELL } from './graph-format.js';
 import { Bytes, Counts, Floats, type NumbersWire } from './growing.js';
-import { type TextsWire, type TextWire, textsWire, textWire } from './texts.js';
+import { Texts, type TextsWire, type TextWire, textWire } from './texts.js';
 
 export type ColumnWire = readonly [
   kinds: number | Uint8Array,
@@ -25,7 +25,7 @@ export class Column {
   #kind = NONE;
   #kinds: Bytes | undefined;
   #numbers: Floats | undefined;
-  #texts: string[] | undefined;
+  #texts: Texts | undefined;
   #refs: Counts | undefined;
   #others: string[] | undefined;
 
@@ -37,8 +37,8 @@ export class Column {
 
   addText(value: string): void {
     this.#add(CELL.text);
-    this.#texts ??= [];
-    this.#texts.push(value);
+    this.#texts ??= new Texts();
+    this.#texts.add(value);
   }
 
   addRef(id: number): void {
@@ -68,18 +68,9 @@ export class Column {
   /** The first `count` of the values. */
   addTexts(values: readonly string[], count: number): void {
     this.#addMany(CELL.text, count);
-    this.#texts ??= [];
-    for (let i = 0; i < count; i++) this.#texts.push(values[i] ?? '');
-  }
-
-  /** All of the texts; the list may be kept, and must not change. */
-  addAllTexts(texts: string[]): void {
-    if (this.#texts !== undefined) {
-      this.addTexts(texts, texts.length);
-      return;
-    }
-    this.#addMany(CELL.text, texts.length);
-    if (texts.length > 0) this.#texts = texts;
+    if (count === 0) return;
+    this.#texts ??= new Texts();
+    for (let i = 0; i < count; i++) this.#texts.add(values[i] ?? '');
   }
 
   /** Objects of following numbers. */
@@ -99,8 +90,7 @@ export class Column {
 
   wire(): ColumnWire {
     const kinds = this.#kinds?.wire() ?? (this.#kind < CELL.number ? this.#stated() : this.#kind);
-    const texts = this.#texts === undefined ? null : textsWire(this.#texts);
-    return [kinds, this.#numbers?.wire() ?? null, texts, this.#refs?.wire() ?? null, this.#others?.map(textWire) ?? null];
+    return [kinds, this.#numbers?.wire() ?? null, this.#texts?.wire() ?? null, this.#refs?.wire() ?? null, this.#others?.map(textWire) ?? null];
   }
 
   #add(kind: number): void {

@@ -55,18 +55,17 @@ class Familiar {
     return true;
   }
 
-  /** Objects of the queue that are known to be like the example. @returns the first that was not told */
-  scanMany(section: GraphSection, from: number, end: number): number {
-    const { queue } = section;
+  /** Objects that are known to be like the example. @returns the first that was not told */
+  scanMany(section: GraphSection, objects: readonly object[], from: number): number {
     this.#group = section.shaped(this.#wire, this.#of ?? false, INTEGRITY.open, this.#keys);
     this.#section = section;
     const group = this.#group;
-    const first = queue[from];
+    const first = objects[from];
     const code = first === undefined ? undefined : this.#code.manyFor(first);
     if (group === undefined || code === undefined) return from;
     let next = from;
-    for (let told = 1; told > 0 && next < end; next += told) {
-      told = code.read(queue, next, end, section, group.columns);
+    for (let told = 1; told > 0 && next < objects.length; next += told) {
+      told = code.read(objects, next, section, group.columns);
       section.placeMany(group, told);
     }
     return next;
@@ -120,11 +119,11 @@ export class Familiars {
     return this.#epoch;
   }
 
-  /** Objects of the queue that were found to be like each other in this epoch. @returns the first that was not told */
-  scanMany(section: GraphSection, from: number, end: number): number {
-    const first = section.queue[from];
+  /** Objects that were found to be like each other in this epoch. @returns the first that was not told */
+  scanMany(section: GraphSection, objects: readonly object[], from: number): number {
+    const first = objects[from];
     const familiar = first === undefined ? undefined : this.#find(first);
-    return familiar?.epoch === this.#epoch ? familiar.scanMany(section, from, end) : from;
+    return familiar?.epoch === this.#epoch ? familiar.scanMany(section, objects, from) : from;
   }
 
   /** Code of the program has run, and may have changed any object. */

@@ -9,7 +9,7 @@ import type { ClassDefinition } from './classes.js';
 import { Column } from './column.js';
 import { ERRORS, GROUP, type GroupKind, type Integrity } from './graph-format.js';
 import { Counts, Floats } from './growing.js';
-import { textsWire } from './texts.js';
+import { joined } from './texts.js';
 
 /** Whose instances the objects are: a registered class, no prototype at all, a built-in error by its number, or null for what the kind says. */
 export type ClassWire = readonly [] | readonly [name: string, version: number] | number | null;
@@ -52,7 +52,7 @@ export class ObjectGroup extends Group {
   }
 
   protected payload(): readonly unknown[] {
-    return [textsWire(this.#keys), this.columns.map((column) => column.wire())];
+    return [joined(this.#keys), this.columns.map((column) => column.wire())];
   }
 }
 

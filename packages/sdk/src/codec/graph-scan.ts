@@ -225,7 +225,13 @@ function scanMap(section: GraphSection, map: Map<unknown, unknown>, of: ClassDef
     `map ${of?.name ?? ''} ${integrity}`,
     (index) => new EntriesGroup(index, GROUP.map, classWire(of), integrity),
   );
-  if (scanRecords(section, group, map)) return;
+  const size = section.drops === undefined && sizeOf(map) >= LEAST_RUN ? tellMany(section, group, map) : tellEach(section, group, map);
+  group.size(size);
+  section.place(group);
+}
+
+/** @returns how many entries were told */
+function tellEach(section: GraphSection, group: EntriesGroup, map: Map<unknown, unknown>): number {
   const { drops } = section;
   let size = 0;
   let entry = -1;
@@ -236,28 +242,29 @@ function scanMap(section: GraphSection, map: Map<unknown, unknown>, of: ClassDef
     section.cell(group.values, value);
     size++;
   });
-  group.size(size);
-  section.place(group);
+  return size;
 }
 
-/** A Map of primitives to records that are met at once. @returns false when nothing was told */
-function scanRecords(section: GraphSection, group: EntriesGroup, map: Map<unknown, unknown>): boolean {
-  if (sizeOf(map) < LEAST_RUN) return false;
-  const keys: unknown[] = new Array(sizeOf(map));
+/** Keys that are primitives have no numbers, so they are told before the values, which may be records that are met at once. */
+function tellMany(section: GraphSection, group: EntriesGroup, map: Map<unknown, unknown>): number {
   const values: unknown[] = new Array(sizeOf(map));
+  /** From the first key on that is an object. */
+  const others: unknown[] = [];
+  const { keys } = group;
   let row = 0;
   Map.prototype.forEach.call(map, (value: unknown, key: unknown) => {
-    keys[row] = key;
     values[row++] = value;
+    if (others.length > 0 || (typeof key === 'object' && key !== null)) others.push(key);
+    else if (typeof key === 'string') keys.addText(key);
+    else section.cell(keys, key);
   });
-  const texts = keys.every((key) => typeof key === 'string');
-  if (!texts && keys.some((key) => typeof key === 'object' && key !== null)) return false;
-  if (!section.refs(group.values, values)) return false;
-  if (texts) group.keys.addAllTexts(keys);
-  else for (const key of keys) section.cell(group.keys, key);
-  group.size(keys.length);
-  section.place(group);
-  return true;
+  if (others.length === 0 && section.refs(group.values, values, true)) return row;
+  const plain = row - others.length;
+  for (let i = 0; i < row; i++) {
+    if (i >= plain) section.cell(keys, others[i - plain]);
+    section.cell(group.values, values[i]);
+  }
+  return row;
 }
 
 function scanSet(section: GraphSection, set: Set<unknown>, of: ClassDefinition | undefined, integrity: Integrity): void {

@@ -11,7 +11,7 @@ import type { SectionDrops } from './drops.js';
 import { CELL, type Integrity } from './graph-format.js';
 import { type ClassWire, type Group, ObjectGroup } from './graph-groups.js';
 import { Counts } from './growing.js';
-import type { QueuedRun } from './met-runs.js';
+import { Queue } from './queue.js';
 import { describePrimitive } from './refusal.js';
 import { Shapes } from './shapes.js';
 import { symbolText } from './symbol-text.js';
@@ -21,14 +21,14 @@ import { Unsupported } from './unsupported.js';
 export interface Numbering {
   readonly refOf: (object: object, section: GraphSection) => number;
   /** The number of the first, when they are a run of new objects: those of the others follow. */
-  readonly runOf: (records: readonly unknown[], section: GraphSection) => number | undefined;
+  readonly runOf: (records: readonly unknown[], section: GraphSection, lasting: boolean) => number | undefined;
 }
 
 export class GraphSection {
   readonly name: string;
   readonly position: number;
   /** What is scanned, by number. */
-  readonly queue: object[] = [];
+  readonly queue: Queue = new Queue();
   readonly root: Column = new Column();
   /** The member's buffers that it refers to. */
   readonly buffers: Set<number> = new Set<number>();
@@ -38,8 +38,6 @@ export class GraphSection {
   readonly drops: SectionDrops | undefined;
   /** Holes at the end of arrays that are not told: see ArrayGroup. */
   untoldHoles = 0;
-  /** Those of the queue that are not scanned yet, in its order. */
-  readonly runs: QueuedRun[] = [];
   readonly #refOf: Numbering['refOf'];
   readonly #runOf: Numbering['runOf'];
   readonly #order = new Counts();
@@ -79,9 +77,13 @@ export class GraphSection {
     this.#order.fill(group.index, objects);
   }
 
-  /** Refers to all of these, when they are records that can be met at once. @returns false when nothing was told */
-  refs(column: Column, records: readonly unknown[]): boolean {
-    const first = this.#runOf(records, this);
+  /**
+   * Refers to all of these, when they are records that can be met at once.
+   * @param lasting the list never changes, and may be kept
+   * @returns false when nothing was told
+   */
+  refs(column: Column, records: readonly unknown[], lasting: boolean): boolean {
+    const first = this.#runOf(records, this, lasting);
     if (first === undefined) return false;
     column.addRefs(first, records.length);
     return true;

@@ -22,7 +22,7 @@ import { ImportMark, Scanner } from './graph-scan.js';
 import { GraphSection, type Numbering } from './graph-section.js';
 import type { HiddenClasses } from './hidden-class.js';
 import { Met } from './met.js';
-import { LEAST_RUN, type QueuedRun, Run } from './met-runs.js';
+import { LEAST_RUN, Run } from './met-runs.js';
 import { RecordRuns } from './record-runs.js';
 import { property, type Reason, refuse, refuseClasses } from './refusal.js';
 import { resolveOrder } from './resolve-order.js';
@@ -59,7 +59,7 @@ export class GraphWalk {
 
   readonly #numbering: Numbering = {
     refOf: (object, section) => this.#number(object, section),
-    runOf: (records, section) => this.#run(records, section),
+    runOf: (records, section, lasting) => this.#run(records, section, lasting),
   };
 
   constructor(roots: ReadonlyMap<string, unknown>, { classes, drops, foreign, hidden }: WalkParts) {
@@ -105,25 +105,19 @@ export class GraphWalk {
     let next = first;
     try {
       while (next < queue.length) {
-        const object = queue[next];
-        if (section.runs[0]?.first === next) next = this.#scanRun(section, section.runs.shift());
-        else if (object !== undefined) {
-          this.#scanner.scan(section, object);
-          next++;
-        }
+        const run = queue.runAt(next);
+        const object = run === undefined ? queue.get(next) : undefined;
+        if (object !== undefined) this.#scanner.scan(section, object);
+        else if (run !== undefined) this.#runs?.scan(section, run, (within, record) => this.#scanner.scan(within, record));
+        next += run?.objects.length ?? 1;
       }
     } catch (error) {
-      const object = queue[next];
+      const object = queue.get(next);
       if (!(error instanceof Unsupported) || object === undefined) throw error;
       this.#passOver(section, object, error);
       next++;
     }
     return next;
-  }
-
-  #scanRun(section: GraphSection, run: QueuedRun | undefined): number {
-    if (run === undefined || this.#runs === undefined) return 0; // unreachable: see #run
-    return this.#runs.scan(section, run, (within, object) => this.#scanner.scan(within, object));
   }
 
   /** Nothing comes of this walk but a refusal, or what the next one leaves out. */
@@ -161,7 +155,7 @@ export class GraphWalk {
   wire(section: GraphSection): unknown {
     const { encoded, queue } = section;
     if (encoded.length === 0) return section.wire([]);
-    const order = resolveOrder(encoded, (number) => queue[number], this.#encoded);
+    const order = resolveOrder(encoded, (number) => queue.get(number), this.#encoded);
     if (order instanceof Unsupported) throw this.#refused(section.name, order);
     return section.wire(order);
   }
@@ -182,19 +176,16 @@ export class GraphWalk {
   }
 
   /** Numbers for records that are met at once. @returns the first; undefined when they must be met one by one */
-  #run(records: readonly unknown[], section: GraphSection): number | undefined {
+  #run(records: readonly unknown[], section: GraphSection, lasting: boolean): number | undefined {
     const base = this.#bases.at(-1) ?? 0;
     const first = section.queue.length;
     if (records.length < LEAST_RUN || base + first + records.length > MAX_OBJECTS || section.drops !== undefined) return undefined;
-    const ordered = this.#runs?.ordered(records);
-    if (ordered === undefined) return undefined;
-    const objects = records as readonly object[]; // as `ordered` has found
+    const key = this.#runs?.ordered(records);
+    if (key === undefined) return undefined;
+    const objects = (lasting ? records : records.slice()) as readonly object[]; // as `ordered` has found
     for (const object of objects) if (this.#met.has(object)) return undefined;
-    const { queue } = section;
-    queue.length += objects.length;
-    for (let i = 0; i < objects.length; i++) queue[first + i] = objects[i] ?? this;
-    this.#met.addRun(new Run(objects, ordered.key, ordered.order, base + first));
-    section.runs.push({ first, count: objects.length, epoch: this.#familiars?.epoch ?? 0 });
+    this.#met.addRun(new Run(objects, key, base + first));
+    section.queue.pushRun(objects, this.#familiars?.epoch ?? 0);
     return first;
   }
 
@@ -204,7 +195,7 @@ export class GraphWalk {
     let position = this.#bases.length - 1;
     while ((this.#bases[position] ?? 0) > known) position--;
     const listed = types.isAnyArrayBuffer(object) && this.memory.isBulk(object);
-    const number = section.queue.push(listed ? object : new ImportMark(position, known - (this.#bases[position] ?? 0))) - 1;
+    const number = section.queue.push(listed ? object : new ImportMark(position, known - (this.#bases[position] ?? 0)));
     this.#foreign.set(object, number);
     return number;
   }

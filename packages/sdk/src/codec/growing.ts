@@ -10,6 +10,9 @@ import { NUMBERS } from './graph-format.js';
 export type NumbersWire = readonly [type: number, bytes: Uint8Array];
 
 const FIRST = 16;
+const BYTE = 0xff;
+const SHORT = 0xffff;
+const WORD = 0xffff_ffff;
 
 /** Numbers of the state. */
 export class Floats {
@@ -49,56 +52,68 @@ export class Floats {
   }
 }
 
-/** Counts and references: whole numbers below 2^32. */
+/** Counts and references: whole numbers below 2^32, in the narrowest elements that hold them all, as they are written. */
 export class Counts {
   length = 0;
-  #values = new Uint32Array(FIRST);
-  #highest = 0;
+  #values: Uint8Array | Uint16Array | Uint32Array = new Uint8Array(FIRST);
+  #room = FIRST;
+  #most = BYTE;
+  // One of them is `#values`: what is stored is stored to an array of one kind, which takes a third of the time.
+  #bytes = this.#values as Uint8Array;
+  #shorts = new Uint16Array(0);
+  #words = new Uint32Array(0);
 
   add(value: number): void {
-    if (this.length === this.#values.length) this.#grow();
-    this.#values[this.length++] = value;
-    if (value > this.#highest) this.#highest = value;
+    if (value > this.#most || this.length === this.#room) this.#grow(this.length + 1, value);
+    this.set(this.length++, value);
   }
 
   /** Adds `value` so many times. */
   fill(value: number, times: number): void {
-    while (this.length + times > this.#values.length) this.#grow();
-    this.#values.fill(value, this.length, this.length + times);
-    this.length += times;
-    if (times > 0 && value > this.#highest) this.#highest = value;
+    if (times === 0) return;
+    const end = this.length + times;
+    if (value > this.#most || end > this.#room) this.#grow(end, value);
+    this.#values.fill(value, this.length, end);
+    this.length = end;
   }
 
   /** Adds `first` and the numbers that follow it, so many in all. */
   addFrom(first: number, count: number): void {
     if (count === 0) return;
-    while (this.length + count > this.#values.length) this.#grow();
-    for (let i = 0; i < count; i++) this.#values[this.length + i] = first + i;
-    this.length += count;
-    this.#highest = Math.max(this.#highest, first + count - 1);
+    const end = this.length + count;
+    const last = first + count - 1;
+    if (last > this.#most || end > this.#room) this.#grow(end, last);
+    for (let i = 0; i < count; i++) this.set(this.length + i, first + i);
+    this.length = end;
   }
 
   get(index: number): number {
     return this.#values[index] ?? 0;
   }
 
+  /** @param value no greater than one that was added */
   set(index: number, value: number): void {
-    this.#values[index] = value;
-    if (value > this.#highest) this.#highest = value;
+    if (this.#most === BYTE) this.#bytes[index] = value;
+    else if (this.#most === SHORT) this.#shorts[index] = value;
+    else this.#words[index] = value;
   }
 
   /** With `wide` four bytes each, whatever the values are: see the limits in docs/image-format.md. */
   wire(wide = false): NumbersWire {
     const values = this.#values.subarray(0, this.length);
-    if (this.#highest <= 0xff && !wide) return [NUMBERS.uint8, Uint8Array.from(values)];
-    if (this.#highest <= 0xffff && !wide) return [NUMBERS.uint16, bytesOf(Uint16Array.from(values))];
-    return [NUMBERS.uint32, bytesOf(values)];
+    if (wide && this.#most < WORD) return [NUMBERS.uint32, bytesOf(Uint32Array.from(values))];
+    return [this.#most === BYTE ? NUMBERS.uint8 : this.#most === SHORT ? NUMBERS.uint16 : NUMBERS.uint32, bytesOf(values)];
   }
 
-  #grow(): void {
-    const grown = new Uint32Array(this.#values.length * 2);
-    grown.set(this.#values);
-    this.#values = grown;
+  #grow(length: number, value: number): void {
+    const room = length > this.#room ? Math.max(this.#room * 2, length) : this.#room;
+    const before = this.#values.subarray(0, this.length);
+    this.#most = Math.max(this.#most, value <= BYTE ? BYTE : value <= SHORT ? SHORT : WORD);
+    if (this.#most === BYTE) this.#values = this.#bytes = new Uint8Array(room);
+    else if (this.#most === SHORT) this.#values = this.#shorts = new Uint16Array(room);
+    else this.#values = this.#words = new Uint32Array(room);
+    this.#values.set(before);
+    this.#room = room;
   }
 }
 

@@ -12,52 +12,45 @@ import { types } from 'node:util';
 /** For fewer objects it does not pay. */
 export const LEAST_RUN = 256;
 
-/** Where a run is in the queue of its section. */
-export interface QueuedRun {
-  readonly first: number;
-  readonly count: number;
-  /** When its records were compared. */
-  readonly epoch: number;
-}
-
 export class Run {
   /** By its place here, the number of each object is `first` and the place. */
   readonly objects: readonly object[];
   readonly first: number;
   readonly #key: string;
-  /** What each object holds under the key, ascending. */
-  readonly #order: Float64Array;
 
-  constructor(objects: readonly object[], key: string, order: Float64Array, first: number) {
+  constructor(objects: readonly object[], key: string, first: number) {
     this.objects = objects;
     this.first = first;
     this.#key = key;
-    this.#order = order;
   }
 
   /** The number of the object; undefined when it is none of the run. Nothing of the program runs. */
   find(object: object): number | undefined {
     if (types.isProxy(object) || Array.isArray(object)) return undefined;
     const held: unknown = Object.getOwnPropertyDescriptor(object, this.#key)?.value;
-    if (typeof held !== 'number') return undefined;
-    const place = this.#search(held);
+    const place = typeof held === 'number' ? this.#search(held) : -1;
     return this.objects[place] === object ? this.first + place : undefined;
   }
 
   /** Where that number is, or would be. */
   #search(held: number): number {
-    const order = this.#order;
     let low = 0;
-    let high = order.length;
-    const least = order[0] ?? 0;
+    let high = this.objects.length;
+    const least = this.#held(0);
     // Keys that are counted up are found at once.
-    const guess = Math.floor(((held - least) / ((order[high - 1] ?? 0) - least)) * (high - 1));
-    if (order[guess] === held) return guess;
+    const guess = Math.floor(((held - least) / (this.#held(high - 1) - least)) * (high - 1));
+    if (this.#held(guess) === held) return guess;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((order[middle] ?? 0) < held) low = middle + 1;
+      if (this.#held(middle) < held) low = middle + 1;
       else high = middle;
     }
     return low;
+  }
+
+  /** What the object there holds under the key, ascending with the places: a number, as plain data. */
+  #held(place: number): number {
+    const object = this.objects[place];
+    return object === undefined ? Number.NaN : Number(Reflect.get(object, this.#key));
   }
 }

@@ -3,7 +3,8 @@
  *
  * Invariants
  * 1. `addExtension` is never called: it is global to the process and would change the program's own msgpackr.
- * 2. What packMsgpack returns belongs to the caller; msgpackr's working buffer is reused.
+ * 2. What packMsgpack returns belongs to the caller; msgpackr's working buffer is reused. What is large is
+ *    packed into memory of its own, which msgpackr forgets.
  * 3. Nothing is unpacked that has not been scanned.
  */
 import { Packr, RESET_BUFFER_MODE, Unpackr } from 'msgpackr';
@@ -20,15 +21,53 @@ const unpackr = new Unpackr({
 
 const ONE_BYTE = new Uint8Array([7]);
 
+/** From so many bytes on they are packed where they stay: a copy of so much takes as long as all the rest. */
+const LARGE = 1 << 20;
+/** msgpackr begins no text where three bytes for each of its units would not fit. */
+const UNIT_BYTES = 3;
+const SPARE_BYTES = 4096;
+/** What is before the bytes of a value, at most. */
+const MOST_HEAD = 9;
+const SMALL_BYTES = 8192;
+
 /**
  * Plain objects, arrays, Maps, Uint8Arrays and primitives (no undefined; bigint within 64 bits) as msgpack.
  * @throws RangeError when memory runs out
  */
 export function packMsgpack(value: unknown): Uint8Array {
+  const size = { bytes: 0, longest: 0 };
+  if (Array.isArray(value)) measure(value, size);
+  if (size.bytes >= LARGE) return packedInPlace(value, size.bytes + size.longest * UNIT_BYTES + SPARE_BYTES);
   const packed = packr.pack(value, RESET_BUFFER_MODE);
   const own = new Uint8Array(packed.length);
   own.set(packed);
   return own;
+}
+
+/** What msgpackr writes into is the caller's, so it is given another one afterwards: it has one for all of the program's. */
+function packedInPlace(value: unknown, room: number): Uint8Array {
+  const into = Buffer.allocUnsafeSlow(room);
+  try {
+    packr.useBuffer(into);
+    const packed = packr.pack(value);
+    return new Uint8Array(packed.buffer, packed.byteOffset, packed.byteLength);
+  } finally {
+    packr.useBuffer(Buffer.allocUnsafeSlow(SMALL_BYTES));
+  }
+}
+
+/** About how many bytes lists are packed to, and how long the longest text in them is. */
+function measure(values: readonly unknown[], size: { bytes: number; longest: number }): void {
+  for (const value of values) {
+    if (value instanceof Uint8Array) size.bytes += value.byteLength + MOST_HEAD;
+    else if (typeof value === 'string') {
+      size.bytes += Buffer.byteLength(value) + MOST_HEAD;
+      size.longest = Math.max(size.longest, value.length);
+    } else {
+      size.bytes += MOST_HEAD;
+      if (Array.isArray(value)) measure(value, size);
+    }
+  }
 }
 
 /** False when an extension that the program added to msgpackr for Uint8Array has changed how bytes are written. */

@@ -45,7 +45,7 @@ export class PlainArrays {
     if (group === undefined) return false;
     const { items } = group;
     const { length } = array;
-    if (length < LEAST_RUN || !section.refs(items, array)) tell(section, items, array);
+    if (length < LEAST_RUN || !section.refs(items, array, false)) tell(section, items, array);
     group.lengths.add(length);
     group.told.add(length);
     section.place(group);

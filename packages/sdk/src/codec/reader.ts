@@ -56,12 +56,13 @@ export class ManyReader {
   }
 
   /** Values of the next objects into the columns. @returns how many objects were read, none when the next is unlike */
-  read(objects: readonly object[], from: number, end: number, section: GraphSection, columns: readonly Column[]): number {
-    const rows = Math.min(end - from, ROWS);
+  read(objects: readonly object[], from: number, section: GraphSection, columns: readonly Column[]): number {
+    const more = objects.length - from;
+    const rows = Math.min(more, ROWS);
     const read = this.#read(objects, from, rows, section, columns);
     for (const [index, buffer] of this.#buffers.entries()) {
       const column = columns[index];
-      if (buffer instanceof Float64Array) column?.addNumbers(buffer, read, end - from - read);
+      if (buffer instanceof Float64Array) column?.addNumbers(buffer, read, more - read);
       else if (buffer instanceof Uint8Array) column?.addKinds(buffer, read);
       else if (this.#kinds[index] === 'string') {
         column?.addTexts(buffer, read);

@@ -14,20 +14,15 @@ import { INTEGRITY } from './graph-format.js';
 import { integrityOf, regularValues } from './graph-properties.js';
 import type { GraphSection } from './graph-section.js';
 import type { HiddenClasses } from './hidden-class.js';
-import type { QueuedRun } from './met-runs.js';
+import type { QueuedRun } from './queue.js';
 
 /** A key is tried when so many of the first records are told apart by it. */
 const TRIED = 64;
 /** Records in between that are unlike the one before; then the rest is read one by one. */
 const MOST_UNLIKE = 32;
 
-export interface OrderedRecords {
-  readonly key: string;
-  readonly order: Float64Array;
-}
-
-/** Puts the key's numbers into `order`. @returns the first record from `next` on that is unlike the example, or holds no greater number than the one before it */
-type Orderer = (records: readonly unknown[], example: object, same: HiddenClasses['same'], order: Float64Array, next: number) => number;
+/** @returns the first record from `next` on that is unlike the example, or holds no greater number than the one before it, the first of which is behind `last` */
+type Orderer = (records: readonly unknown[], example: object, same: HiddenClasses['same'], last: number, next: number) => number;
 
 export class RecordRuns {
   readonly #hidden: HiddenClasses;
@@ -40,40 +35,37 @@ export class RecordRuns {
     this.#classes = classes;
   }
 
-  /** Undefined unless all of them are records of one shape that a key puts in order. */
-  ordered(records: readonly unknown[]): OrderedRecords | undefined {
+  /** @returns the key that puts them in order; undefined unless all of them are records of one shape that have one */
+  ordered(records: readonly unknown[]): string | undefined {
     const [first] = records;
     if (typeof first !== 'object' || first === null) return undefined;
     const keys = this.#looked(first);
     const key = keys?.find((name) => isOrdered(records, name));
     if (keys === undefined || key === undefined) return undefined;
-    const order = new Float64Array(records.length);
     let example: unknown = first;
     let next = 0;
     for (let looks = 0; looks < MOST_UNLIKE && isObject(example); looks++) {
-      next = ordererFor(key)(records, example, this.#hidden.same, order, next);
-      if (next === records.length) return { key, order };
+      const last: unknown = next === 0 ? Number.NEGATIVE_INFINITY : Reflect.get(Object(records[next - 1]), key);
+      next = ordererFor(key)(records, example, this.#hidden.same, Number(last), next);
+      if (next === records.length) return key;
       example = records[next];
       if (!isObject(example) || this.#hidden.same(example, first) || !this.#isAlike(example, first, keys)) return undefined;
     }
     return undefined;
   }
 
-  /** Tells the records of a run. @returns the number behind the last */
-  scan(section: GraphSection, { first, count, epoch }: QueuedRun, single: (section: GraphSection, object: object) => void): number {
-    const { queue } = section;
-    const end = first + count;
+  /** Tells the records of a run. */
+  scan(section: GraphSection, { objects, epoch }: QueuedRun, single: (section: GraphSection, object: object) => void): void {
     let unlike = 0;
-    for (let next = first; next < end; next++) {
+    for (let next = 0; next < objects.length; next++) {
       if (unlike < MOST_UNLIKE && epoch === this.#familiars.epoch) {
         const before = next;
-        next = this.#familiars.scanMany(section, next, end);
+        next = this.#familiars.scanMany(section, objects, next);
         if (next - before < TRIED) unlike++;
       }
-      const object = next < end ? queue[next] : undefined;
+      const object = objects[next];
       if (object !== undefined) single(section, object);
     }
-    return end;
   }
 
   /** The keys of a record that was looked at in full and can be an example. */
@@ -124,18 +116,16 @@ function ordererFor(key: string): Orderer {
   let orderer = orderers.get(key);
   if (orderer === undefined) {
     // Keys are in the code as literals of JSON, which cannot end a string of JavaScript.
-    const code = `let last = next === 0 ? -Infinity : order[next - 1];
-      for (; next < records.length; next++) {
+    const code = `for (; next < records.length; next++) {
         const record = records[next];
         if (typeof record !== 'object' || record === null || !same(record, example)) break;
         const value = record[${JSON.stringify(key)}];
         if (typeof value !== 'number' || !(value > last)) break;
         last = value;
-        order[next] = value;
       }
       return next;`;
     if (orderers.size === MOST) orderers.clear();
-    orderer = new Function('records', 'example', 'same', 'order', 'next', code) as Orderer; // typed by what the code does
+    orderer = new Function('records', 'example', 'same', 'last', 'next', code) as Orderer; // typed by what the code does
     orderers.set(key, orderer);
   }
   return orderer;

@@ -4,6 +4,7 @@
  * Invariants
  * 1. Every string comes back with its UTF-16 code units. A joined text that str cannot carry is written in UTF-16.
  * 2. A joined text is short enough that a string cut out of it does not keep much else in memory.
+ * 3. What is written depends on the texts alone, not on how they were told.
  */
 import { Counts, type NumbersWire } from './growing.js';
 import { isCarried } from './text.js';
@@ -16,10 +17,9 @@ export type TextsWire = readonly [texts: readonly TextWire[], lengths: NumbersWi
 
 const JOINED_TEXTS = 2048;
 const JOINED_UNITS = 16_384;
-/** Texts looked at before it is decided whether to look for repetitions. */
-const SAMPLE = 512;
+/** Fewer are never looked through for repetitions. */
 const LEAST_REPEATED = 128;
-/** The share of those looked at that may be met for the first time. */
+/** The share of different ones among those that are written by their numbers. */
 const MOST_NEW = 0.875;
 const MOST_DIFFERENT = 4096;
 
@@ -27,55 +27,76 @@ export function textWire(text: string): TextWire {
   return isCarried(text) ? text : new Uint8Array(Buffer.from(text, 'utf16le'));
 }
 
-export function textsWire(texts: readonly string[]): TextsWire {
-  return repeated(texts) ?? joined(texts);
-}
+/** The texts one after the other, cut into pieces that are joined as soon as they are whole: while the texts are at hand. */
+class JoinedTexts {
+  readonly #joined: TextWire[] = [];
+  readonly #lengths = new Counts();
+  readonly #next: string[] = [];
+  #units = 0;
 
-function joined(texts: readonly string[]): TextsWire {
-  const lengths = new Counts();
-  const blobs: TextWire[] = [];
-  let from = 0;
-  let units = 0;
-  for (let i = 0; i < texts.length; i++) {
-    const { length } = texts[i] ?? '';
-    if (i > from && (units + length > JOINED_UNITS || i - from === JOINED_TEXTS)) {
-      if (units > 0) blobs.push(textWire(join(texts, from, i)));
-      from = i;
-      units = 0;
-    }
-    lengths.add(length);
-    units += length;
+  add(text: string): void {
+    const { length } = text;
+    if (this.#next.length > 0 && (this.#units + length > JOINED_UNITS || this.#next.length === JOINED_TEXTS)) this.#join();
+    this.#next.push(text);
+    this.#lengths.add(length);
+    this.#units += length;
   }
-  if (units > 0) blobs.push(textWire(join(texts, from, texts.length)));
-  return [blobs, lengths.wire()];
-}
 
-function join(texts: readonly string[], from: number, to: number): string {
-  return to - from === 1 ? (texts[from] ?? '') : texts.slice(from, to).join('');
-}
-
-/** Different texts that come again and again; undefined when they do not. */
-function repeated(texts: readonly string[]): TextsWire | undefined {
-  if (texts.length < LEAST_REPEATED || !looksRepeated(texts)) return undefined;
-  const numbers = new Map<string, number>();
-  const column = new Counts();
-  for (const text of texts) {
-    let number = numbers.get(text);
-    if (number === undefined) {
-      if (numbers.size === MOST_DIFFERENT) return undefined;
-      number = numbers.size;
-      numbers.set(text, number);
-    }
-    column.add(number);
+  wire(): TextsWire {
+    this.#join();
+    return [this.#joined, this.#lengths.wire()];
   }
-  return [joined([...numbers.keys()]), column.wire()];
+
+  #join(): void {
+    const next = this.#next;
+    if (this.#units > 0) this.#joined.push(textWire(next.length === 1 ? (next[0] ?? '') : next.join('')));
+    next.length = 0;
+    this.#units = 0;
+  }
 }
 
-/** Of some texts all over the list, many are the same. */
-function looksRepeated(texts: readonly string[]): boolean {
-  const looks = Math.min(SAMPLE, texts.length / 2);
-  const step = texts.length / looks;
-  const found = new Set<string>();
-  for (let i = 0; i < looks; i++) found.add(texts[Math.floor(i * step)] ?? '');
-  return found.size <= looks * MOST_NEW;
+/** Texts that are told one after the other, from the first on by their numbers among the different ones, until those are too many. */
+export class Texts {
+  readonly #known = new Map<string, number>();
+  readonly #numbers = new Counts();
+  #joined: JoinedTexts | undefined;
+
+  add(text: string): void {
+    if (this.#joined !== undefined) {
+      this.#joined.add(text);
+      return;
+    }
+    const known = this.#known.get(text);
+    if (known !== undefined) this.#numbers.add(known);
+    else if (this.#known.size < MOST_DIFFERENT) {
+      this.#numbers.add(this.#known.size);
+      this.#known.set(text, this.#known.size);
+    } else {
+      this.#joined = this.#join();
+      this.#joined.add(text);
+    }
+  }
+
+  wire(): TextsWire {
+    if (this.#joined !== undefined) return this.#joined.wire();
+    const { length } = this.#numbers;
+    if (length < LEAST_REPEATED || this.#known.size > length * MOST_NEW) return this.#join().wire();
+    return [joined(this.#known.keys()), this.#numbers.wire()];
+  }
+
+  /** All that were told, one by one. */
+  #join(): JoinedTexts {
+    const different = [...this.#known.keys()];
+    const texts = new JoinedTexts();
+    for (let i = 0; i < this.#numbers.length; i++) texts.add(different[this.#numbers.get(i)] ?? '');
+    this.#known.clear();
+    return texts;
+  }
+}
+
+/** Texts of which none comes again. */
+export function joined(texts: Iterable<string>): TextsWire {
+  const all = new JoinedTexts();
+  for (const text of texts) all.add(text);
+  return all.wire();
 }
