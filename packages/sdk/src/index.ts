@@ -3,7 +3,7 @@ export type { CheckpointOptions } from './app/arguments.js';
 export { Checkpointer, type ProgramClock } from './app/checkpointer.js';
 export type { CheckpointEvents, EventName, Listener, StartResult } from './app/events.js';
 export type { AutoEvery, Every } from './app/every.js';
-export type { MemberProgram, OnMember, RecordedMember, WorkerOptions } from './app/members.js';
+export type { ChildOptions, MemberProgram, OnMember, RecordedMember, WorkerOptions } from './app/member-options.js';
 export { openCheckpointer } from './app/open.js';
 export type { CheckpointerOptions, Logger, SignalAction } from './app/options.js';
 export type { Duration } from './base/duration.js';

@@ -104,7 +104,14 @@ export class MemberCheckpointer extends Registering {
   }
 }
 
-export function notJoined(): CheckpointError {
+/** @param opaque the name under which this thread or process, or the one that it was started by, was declared opaque */
+export function notJoined(opaque: string | undefined): CheckpointError {
+  if (opaque !== undefined)
+    return new CheckpointError(
+      'ERR_CKPT_MEMBER',
+      `joinCheckpointer(): '${opaque}' was declared with opaque: 'restart' or 'exclude', so that nobody waits for it and nothing of it is captured; leave that option out in worker() or fork() for a child that joins`,
+      { member: opaque, phase: 'open' },
+    );
   return new CheckpointError(
     'ERR_CKPT_MEMBER',
     "joinCheckpointer(): this thread or process was not started by worker(name, program) or fork(name, program) of a checkpointer; in the program itself use openCheckpointer() of '@ckpt/sdk'",

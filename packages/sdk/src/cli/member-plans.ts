@@ -9,13 +9,17 @@ const OUTCOMES = {
   match: 'match',
   answered: 'answered for',
   new: 'begins anew',
+  excluded: 'not started again',
   refused: 'refused: the program neither declares it nor answers for it',
   recorded: 'recorded',
 } as const;
 
 export function membersText({ members }: RestartPlan, { outColors: color }: Terminal): string {
   const rows = members.map((member) => {
-    const plan = { text: `${OUTCOMES[member.outcome]}${member.finished ? ', finished' : ''}` };
+    const refused = member.outcome === 'refused' && member.opaque !== undefined && member.entry !== undefined;
+    const what = refused ? 'refused: its state is in the image, and the program declares it opaque' : OUTCOMES[member.outcome];
+    const opaque = member.opaque === undefined || refused ? '' : `, opaque (${member.opaque})`;
+    const plan = { text: `${what}${opaque}${member.finished ? ', finished' : ''}` };
     return [
       { text: printable(member.name) },
       { text: member.kind },

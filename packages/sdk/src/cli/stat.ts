@@ -109,9 +109,14 @@ function program({ run, producer, provenance, members, files }: ImageDetails): F
       'made with',
       `ckpt ${printable(producer.sdk)}, node ${printable(producer.node)}, ${printable(producer.platform)} ${printable(producer.arch)}`,
     ],
-    ['members', members.map(({ name, kind }) => `${printable(name)} (${kind})`).join(', ') || '-'],
+    ['members', members.map(memberText).join(', ') || '-'],
     ['files', `${open.length} open, ${files.length} tracked`],
   ];
+}
+
+function memberText({ name, kind, ...more }: ImageDetails['members'][number]): string {
+  const opaque = typeof more['opaque'] === 'string' ? `, opaque: ${printable(more['opaque'])}` : '';
+  return `${printable(name)} (${kind}${opaque})`;
 }
 
 function sectionTable(sections: readonly SectionDetails[], heading: (text: string) => string): string {

@@ -147,10 +147,7 @@ async function whenRecorded(child: ChildProcess, events: CarrierEvents, welcome:
 async function endOf(child: ChildProcess, stream: Duplex): Promise<string | undefined> {
   const why = await new Promise<string | undefined>((resolve) => {
     child.once('error', (error) => resolve(messageOf(error)));
-    child.once('exit', (code, signal) => {
-      if (signal !== null) resolve(`its process was ended by ${signal}`);
-      else resolve(code === 0 ? undefined : `its process exited with code ${code}`);
-    });
+    child.once('exit', (code, signal) => resolve(whyEnded(code, signal)));
   });
   if (stream.readableEnded || stream.destroyed) return why;
   await new Promise<void>((resolve) => {
@@ -163,8 +160,14 @@ async function endOf(child: ChildProcess, stream: Duplex): Promise<string | unde
   return why;
 }
 
+/** @returns undefined for an ordinary end */
+export function whyEnded(code: number | null, signal: NodeJS.Signals | null): string | undefined {
+  if (signal !== null) return `its process was ended by ${signal}`;
+  return code === 0 ? undefined : `its process exited with code ${code}`;
+}
+
 /** Node keeps the numbers of such handles out of its types. */
-function descriptorOf(handle: unknown): readonly number[] {
+export function descriptorOf(handle: unknown): readonly number[] {
   if (typeof handle !== 'object' || handle === null || !('fd' in handle)) return [];
   return typeof handle.fd === 'number' && handle.fd >= 0 ? [handle.fd] : [];
 }

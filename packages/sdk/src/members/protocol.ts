@@ -53,6 +53,10 @@ export const MEMBER_MARK = 'ckpt:member';
 
 /** By this variable a process knows that it was forked as a member, under which name. */
 export const MEMBER_VARIABLE = 'CKPT_MEMBER';
+
+/** The same for an opaque child, which joinCheckpointer() refuses. */
+export const OPAQUE_MARK = 'ckpt:opaque';
+export const OPAQUE_VARIABLE = 'CKPT_OPAQUE';
 /** Descriptor of the stream to the program in a forked member. */
 export const LINK_FD = 4;
 

@@ -6,8 +6,14 @@
  * 2. Members declared before start() are started by it, later ones at once.
  */
 import { CheckpointError } from '../base/errors.js';
+import { callPlace, type Place } from '../base/place.js';
 import type { MemberEntry } from './carrier.js';
 import { Participant, type ParticipantEvents } from './participant.js';
+
+/** Who declared a member. */
+export interface Declaration {
+  readonly place: Place;
+}
 
 export class Roster {
   readonly #members = new Map<string, Participant>();
@@ -38,14 +44,22 @@ export class Roster {
     return this.#members.get(name);
   }
 
-  /** @throws CheckpointError ERR_CKPT_EXISTS */
-  declare(name: string, entry: MemberEntry): Participant {
+  /** @throws CheckpointError ERR_CKPT_EXISTS while a member has the name */
+  assertFree(name: string, entry: MemberEntry): void {
     const other = this.#members.get(name);
-    if (other !== undefined && other.stage !== 'dead' && other.stage !== 'left') {
-      const message = `${entry.kind === 'worker' ? 'worker' : 'fork'}('${name}'): a member of that name is ${other.stage}; give one of them another name`;
-      throw new CheckpointError('ERR_CKPT_EXISTS', message, { member: name, phase: 'register' });
-    }
-    const participant = new Participant(name, entry, this.#events);
+    if (other !== undefined && other.stage !== 'dead' && other.stage !== 'left')
+      throw nameTaken(name, entry, `a member of that name is ${other.stage}`);
+  }
+
+  /** One that has ended makes room for what is no member. */
+  forget(name: string): void {
+    this.#members.delete(name);
+  }
+
+  /** @throws CheckpointError ERR_CKPT_EXISTS */
+  declare(name: string, entry: MemberEntry, { place }: Declaration = { place: callPlace() }): Participant {
+    this.assertFree(name, entry);
+    const participant = new Participant(name, entry, place, this.#events);
     this.#members.set(name, participant);
     if (this.#launching) {
       this.#launch(participant);
@@ -84,10 +98,10 @@ export class Roster {
     for (const resolve of this.#whenStarted.splice(0)) resolve();
   }
 
-  notStarted(): readonly string[] {
+  notStarted(): readonly { readonly name: string; readonly place: string }[] {
     return this.all()
       .filter(({ stage }) => stage === 'declared' || stage === 'launched')
-      .map(({ name }) => name);
+      .map(({ name, place }) => ({ name, place: String(place) }));
   }
 
   /** The run is over: members are not started again. */
@@ -98,4 +112,9 @@ export class Roster {
   async terminate(): Promise<void> {
     await Promise.allSettled(this.all().map((participant) => participant.terminate()));
   }
+}
+
+export function nameTaken(name: string, entry: MemberEntry, found: string): CheckpointError {
+  const message = `${entry.kind === 'worker' ? 'worker' : 'fork'}('${name}'): ${found}; give one of them another name`;
+  return new CheckpointError('ERR_CKPT_EXISTS', message, { member: name, phase: 'register' });
 }
