@@ -1,6 +1,5 @@
 /** What a program says of its members, and what it is asked about those of an image. */
-import type { ForkOptions } from '../members/carrier.js';
-import type { OpaquePolicy } from '../members/opaque.js';
+import type { ForkOptions, OpaquePolicy } from '../members/protocol.js';
 
 /** What the image tells of a member that the program has not declared. */
 export interface RecordedMember {
@@ -13,6 +12,8 @@ export interface RecordedMember {
   readonly args: readonly string[];
   /** Set for an opaque child, one that never joined: what a restart is to do with it. */
   readonly opaque: OpaquePolicy | undefined;
+  /** Set for one that a member had declared, and that member is not there. */
+  readonly parent: string | undefined;
 }
 
 /** Where the program of a member lies. */

@@ -14,11 +14,34 @@ export function planOfOpaque(child: OpaqueChild, recorded: RecordedFacts | undef
   return { ...facts, outcome: answered ? 'answered' : 'match' };
 }
 
-export function unclaimed({ name, opaque, entry }: MemberPlan, image: string | undefined): CheckpointError {
+/** Those whose parents are among them come after these. */
+export function parentsFirst(facts: readonly RecordedFacts[]): readonly RecordedFacts[] {
+  const byName = new Map(facts.map((each) => [each.name, each]));
+  const ordered = new Set<RecordedFacts>();
+  const visit = (each: RecordedFacts, below: ReadonlySet<string>): void => {
+    const parent = each.parent === undefined || below.has(each.parent) ? undefined : byName.get(each.parent);
+    if (parent !== undefined) visit(parent, new Set([...below, each.name]));
+    ordered.add(each);
+  };
+  for (const each of facts) visit(each, new Set());
+  return [...ordered];
+}
+
+/** Told once all have started: its parent could have declared it until then. */
+export function notDeclared({ name, parent, kind }: RecordedFacts, image: string | undefined): CheckpointError {
+  return new CheckpointError(
+    'ERR_CKPT_UNCLAIMED',
+    `start(): image ${image ?? ''} holds the member '${name}', which the member '${parent ?? ''}' had declared and now does not; ` +
+      `call ${kind === 'worker' ? 'worker' : 'fork'}('${name}', …) there before its start(), declare it in the program, or name another image. What was begun is undone`,
+    { member: name, phase: 'apply', ...(image === undefined ? {} : { image }) },
+  );
+}
+
+export function unclaimed({ name, opaque, entry, parent }: MemberPlan, image: string | undefined): CheckpointError {
   const why =
     opaque !== undefined && entry !== undefined
       ? `the state of the member '${name}', which the program declares as opaque: '${opaque}'; leave that option out, give the opaque child another name`
-      : `the member '${name}', which the program does not declare; call worker('${name}', …) or fork('${name}', …) before start(), answer for it with onMember()`;
+      : `the member '${name}'${parent === undefined ? '' : ` of the member '${parent}'`}, which the program does not declare; call worker('${name}', …) or fork('${name}', …) before start(), answer for it with onMember()`;
   return new CheckpointError(
     'ERR_CKPT_UNCLAIMED',
     `start(): image ${image ?? ''} holds ${why}, name another image, or begin anew with CKPT_RESTART=never. Nothing has changed`,

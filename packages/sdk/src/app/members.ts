@@ -8,6 +8,7 @@
  * 3. Shared memory is one section of the program, captured once, after everybody has stopped.
  * 4. What the image records and the program has not asked for yet is carried into every image.
  * 5. A name is used by one member or one opaque child at a time.
+ * 6. Members that a member has declared end when it dies or leaves.
  */
 import { pathToFileURL } from 'node:url';
 import { within } from '../base/deadline.js';
@@ -22,10 +23,11 @@ import type { Channel } from '../members/channel.js';
 import type { ChannelHooks } from '../members/channel-hooks.js';
 import { ChannelTable } from '../members/channel-table.js';
 import { CHANNELS_SECTION } from '../members/encoded-section.js';
-import { OpaqueChildren, type OpaquePolicy } from '../members/opaque.js';
+import { OpaqueChildren } from '../members/opaque.js';
 import type { MemberHandle } from '../members/participant.js';
 import { joined, shifted } from '../members/parts.js';
-import { type EndOfSet, PROGRAM } from '../members/protocol.js';
+import { type EndOfSet, type OpaquePolicy, PROGRAM } from '../members/protocol.js';
+import type { Declaration } from '../members/roster.js';
 import { MemberSet } from '../members/set.js';
 import type { MemberSetParts, OnMemberError } from '../members/set-contract.js';
 import { SharedMemories } from '../members/shared-memories.js';
@@ -36,7 +38,7 @@ import type { Provider } from '../state/provider.js';
 import type { Unclaimed } from '../state/provider-plan.js';
 import type { RestoredSection } from '../state/registry.js';
 import type { ChildOptions, MemberProgram, OnMember, RecordedMember, WorkerOptions } from './member-options.js';
-import { notStarted, planOfOpaque, unclaimed } from './member-plan.js';
+import { notDeclared, notStarted, parentsFirst, planOfOpaque, unclaimed } from './member-plan.js';
 
 export interface MembersParts {
   readonly clock: Clock;
@@ -49,8 +51,14 @@ export interface MembersParts {
   readonly sections: ReadonlyMap<string, RestoredSection>;
   readonly hooks: ChannelHooks;
   readonly signals: readonly string[];
-  readonly set: Pick<MemberSetParts, 'advanced' | 'asked' | 'failed' | 'forked' | 'launched' | 'log'>;
+  readonly set: Pick<MemberSetParts, 'advanced' | 'asked' | 'failed' | 'forked' | 'launched' | 'log' | 'nested'>;
   readonly blame: (why: string) => Promise<void>;
+}
+
+interface Declared {
+  readonly startedWith: unknown;
+  readonly opaque: OpaquePolicy | 'error' | undefined;
+  readonly by: Declaration | undefined;
 }
 
 const SHARED = 'ckpt:shared';
@@ -77,6 +85,7 @@ export class Members {
       clock: parts.clock,
       answerMs: 2 * parts.handlerTimeoutMs,
       onMemberError: parts.onMemberError,
+      orphaned: (parent) => this.#orphaned(parent),
       channels: () => this.#channels,
       welcome: (name) => ({
         shared: this.#shared.list(),
@@ -90,34 +99,48 @@ export class Members {
     });
   }
 
-  worker(name: string, program: MemberProgram, { workerData, opaque }: WorkerOptions): MemberHandle {
+  worker(name: string, program: MemberProgram, { workerData, opaque }: WorkerOptions, by?: Declaration): MemberHandle {
     const url = program instanceof URL ? program : new URL(program);
     const recorded = this.#recorded.data(name, 'worker');
     const data = recorded === undefined ? workerData : recorded.value;
-    return this.#declare(name, { kind: 'worker', url, workerData: data }, data, opaque);
+    return this.#declare(name, { kind: 'worker', url, workerData: data }, { startedWith: data, opaque, by });
   }
 
-  fork(name: string, program: MemberProgram, args: readonly string[], { opaque, ...options }: ChildOptions): MemberHandle {
+  fork(
+    name: string,
+    program: MemberProgram,
+    args: readonly string[],
+    { opaque, ...options }: ChildOptions,
+    by?: Declaration,
+  ): MemberHandle {
     const url = program instanceof URL ? program : addressOf(program);
     const given = this.#recorded.args(name) ?? args;
-    return this.#declare(name, { kind: 'process', url, args: given, options }, given, opaque);
+    return this.#declare(name, { kind: 'process', url, args: given, options }, { startedWith: given, opaque, by });
   }
 
   /** @throws CheckpointError ERR_CKPT_EXISTS */
-  #declare(name: string, entry: MemberEntry, startedWith: unknown, opaque: OpaquePolicy | 'error' = 'error'): MemberHandle {
+  #declare(name: string, entry: MemberEntry, { startedWith, opaque = 'error', by = { place: callPlace() } }: Declared): MemberHandle {
     this.opaque.assertFree(name, entry);
     this.set.roster.assertFree(name, entry);
     this.#workerData.add(name, startedWith);
-    const place = callPlace();
     if (opaque === 'error') {
       this.opaque.forget(name);
-      return this.set.declare(name, entry, { place });
+      return this.set.declare(name, entry, by);
     }
     const recorded = this.#recorded.get(name);
     const first = recorded?.opaque !== undefined && this.opaque.get(name) === undefined;
     const settled = recorded?.finished === true ? 'finished' : opaque === 'exclude' ? 'not-started' : undefined;
     this.set.roster.forget(name);
-    return this.opaque.declare(name, entry, opaque, first ? settled : undefined);
+    return this.opaque.declare(name, entry, {
+      policy: opaque,
+      settled: first ? settled : undefined,
+      ...(by.parent === undefined ? {} : { parent: by.parent }),
+    });
+  }
+
+  /** Invariant 6. */
+  #orphaned(parent: string): void {
+    for (const child of [...this.set.roster.all(), ...this.opaque.all()]) if (child.parent === parent) void child.terminate();
   }
 
   get(name: string): MemberHandle | undefined {
@@ -158,15 +181,25 @@ export class Members {
       return { ...facts, outcome: this.#answered.has(name) ? 'answered' : 'match' };
     });
     const opaque = this.opaque.all().map((child) => planOfOpaque(child, recorded.get(child.name), this.#answered.has(child.name)));
-    for (const { name } of [...declared, ...opaque]) recorded.delete(name);
-    return [...declared, ...opaque, ...[...recorded.values()].flatMap((facts) => this.#answer(facts))];
+    const plans = [...declared, ...opaque];
+    for (const { name } of plans) recorded.delete(name);
+    // Parents first: whom one of them declares is not asked for here.
+    for (const facts of parentsFirst([...recorded.values()])) plans.push(this.#planRecorded(facts, plans));
+    return plans;
   }
 
-  #answer({ name, kind, finished, opaque }: RecordedFacts): MemberPlan {
-    const facts = { name, kind, finished, ...(opaque === undefined ? {} : { opaque }) };
+  #planRecorded(facts: RecordedFacts, others: readonly MemberPlan[]): MemberPlan {
+    const { name, kind, finished, parent } = facts;
+    const declares = others.some((other) => other.name === parent && other.outcome !== 'refused' && other.outcome !== 'excluded');
+    if (parent === undefined || !declares) return this.#answer(facts);
+    return { name, kind, finished, outcome: 'nested', parent, ...(facts.opaque === undefined ? {} : { opaque: facts.opaque }) };
+  }
+
+  #answer({ name, kind, finished, opaque, parent }: RecordedFacts): MemberPlan {
+    const facts = { name, kind, finished, ...(opaque === undefined ? {} : { opaque }), ...(parent === undefined ? {} : { parent }) };
     if (opaque === 'exclude') return { ...facts, outcome: 'excluded' };
     const [data, args] = [this.#recorded.data(name, 'worker'), this.#recorded.args(name) ?? []];
-    const asked: RecordedMember = { name, kind, finished, workerData: data?.value, args, opaque };
+    const asked: RecordedMember = { name, kind, finished, workerData: data?.value, args, opaque, parent };
     const program = this.#answers.map((answer) => answer(asked)).find((answer) => answer !== undefined);
     if (program === undefined) return { ...facts, outcome: 'refused' };
     const policy = opaque === undefined ? {} : { opaque };
@@ -187,6 +220,10 @@ export class Members {
       if (isCheckpointError(cause, 'ERR_CKPT_DECODE') || isCheckpointError(cause, 'ERR_CKPT_RESTORE')) await blame(cause.message);
       throw error;
     }
+    const lost = this.#recorded
+      .all()
+      .find(({ name, parent, opaque }) => parent !== undefined && opaque !== 'exclude' && this.get(name) === undefined);
+    if (lost !== undefined) throw notDeclared(lost, this.#recorded.image);
     this.opaque.launch();
   }
 

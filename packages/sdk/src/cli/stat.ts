@@ -116,7 +116,8 @@ function program({ run, producer, provenance, members, files }: ImageDetails): F
 
 function memberText({ name, kind, ...more }: ImageDetails['members'][number]): string {
   const opaque = typeof more['opaque'] === 'string' ? `, opaque: ${printable(more['opaque'])}` : '';
-  return `${printable(name)} (${kind}${opaque})`;
+  const parent = typeof more['parent'] === 'string' ? ` of ${printable(more['parent'])}` : '';
+  return `${printable(name)} (${kind}${parent}${opaque})`;
 }
 
 function sectionTable(sections: readonly SectionDetails[], heading: (text: string) => string): string {

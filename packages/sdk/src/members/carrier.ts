@@ -11,15 +11,7 @@ import { Duplex } from 'node:stream';
 import { type MessagePort, setEnvironmentData, Worker } from 'node:worker_threads';
 import { messageOf } from '../base/errors.js';
 import { Bridge } from './bridge.js';
-import { LINK_FD, MEMBER_MARK, MEMBER_VARIABLE, type Welcome } from './protocol.js';
-
-/** How a forked member is started; what is left out is as in the program. Not part of an image. */
-export interface ForkOptions {
-  readonly execArgv?: readonly string[];
-  readonly cwd?: string;
-  /** Added to the environment of the program. */
-  readonly env?: Readonly<Record<string, string>>;
-}
+import { type ForkOptions, LINK_FD, MEMBER_MARK, MEMBER_VARIABLE, type Welcome } from './protocol.js';
 
 export type MemberEntry =
   | { readonly kind: 'worker'; readonly url: URL; readonly workerData: unknown }

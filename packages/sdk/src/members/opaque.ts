@@ -14,10 +14,8 @@ import type { MemberRecord } from '../image/contract.js';
 import type { Carrier, CarrierEvents, MemberEntry } from './carrier.js';
 import { launchOpaque } from './opaque-carrier.js';
 import type { MemberHandle } from './participant.js';
-import { nameTaken } from './roster.js';
-
-/** What a restart does with an opaque child: starts it again, or leaves it alone. */
-export type OpaquePolicy = 'restart' | 'exclude';
+import type { OpaquePolicy } from './protocol.js';
+import { type Declaration, nameTaken } from './roster.js';
 
 type Stage = 'declared' | 'running' | 'finished' | 'dead' | 'left' | 'not-started';
 
@@ -26,10 +24,18 @@ export interface OpaqueParts {
   readonly log: (message: string) => void;
 }
 
+export interface OpaqueDeclaration extends Pick<Declaration, 'parent'> {
+  readonly policy: OpaquePolicy;
+  /** What is already known of it: it is not started then. */
+  readonly settled: 'finished' | 'not-started' | undefined;
+}
+
 export class OpaqueChild implements MemberHandle {
   readonly name: string;
   readonly entry: MemberEntry;
   readonly policy: OpaquePolicy;
+  /** The member that declared it. */
+  readonly parent: string | undefined;
   readonly done: Promise<void>;
   #stage: Stage = 'declared';
   #carrier: Carrier | undefined;
@@ -37,10 +43,11 @@ export class OpaqueChild implements MemberHandle {
   #resolve: () => void = () => {};
   #reject: (error: Error) => void = () => {};
 
-  constructor(name: string, entry: MemberEntry, policy: OpaquePolicy, parts: OpaqueParts) {
+  constructor(name: string, entry: MemberEntry, policy: OpaquePolicy, parent: string | undefined, parts: OpaqueParts) {
     this.name = name;
     this.entry = entry;
     this.policy = policy;
+    this.parent = parent;
     this.#parts = parts;
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -137,9 +144,8 @@ export class OpaqueChildren {
     return this.#children.get(name);
   }
 
-  /** @param settled what is already known of it: it is not started then */
-  declare(name: string, entry: MemberEntry, policy: OpaquePolicy, settled: 'finished' | 'not-started' | undefined): OpaqueChild {
-    const child = new OpaqueChild(name, entry, policy, this.#parts);
+  declare(name: string, entry: MemberEntry, { policy, parent, settled }: OpaqueDeclaration): OpaqueChild {
+    const child = new OpaqueChild(name, entry, policy, parent, this.#parts);
     this.#children.set(name, child);
     if (settled !== undefined) child.settle(settled);
     if (this.#launching) this.#launch(child);

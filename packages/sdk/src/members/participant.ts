@@ -63,6 +63,8 @@ export class Participant implements MemberHandle {
   readonly entry: MemberEntry;
   /** Where it was declared. */
   readonly place: Place;
+  /** The member that declared it; undefined for one of the program. */
+  readonly parent: string | undefined;
   readonly done: Promise<void>;
   stage: Stage = 'declared';
   /** Where it stands in the present round. */
@@ -79,10 +81,16 @@ export class Participant implements MemberHandle {
   #port: MessagePort | undefined;
   readonly #settle: Settle;
 
-  constructor(name: string, entry: MemberEntry, place: Place, events: ParticipantEvents) {
+  constructor(
+    name: string,
+    entry: MemberEntry,
+    { place, parent }: { readonly place: Place; readonly parent?: string },
+    events: ParticipantEvents,
+  ) {
     this.name = name;
     this.entry = entry;
     this.place = place;
+    this.parent = parent;
     this.#events = events;
     let settle: Settle = { resolve: () => {}, reject: () => {} };
     this.done = new Promise((resolve, reject) => {

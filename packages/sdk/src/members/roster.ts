@@ -13,13 +13,16 @@ import { Participant, type ParticipantEvents } from './participant.js';
 /** Who declared a member. */
 export interface Declaration {
   readonly place: Place;
+  /** The member that did; undefined for the program. */
+  readonly parent?: string;
 }
 
 export class Roster {
   readonly #members = new Map<string, Participant>();
   readonly #events: ParticipantEvents;
   readonly #launch: (participant: Participant) => void;
-  #launching = false;
+  /** Members begin together: one that has started waits until all have. */
+  #at: 'declaring' | 'starting' | 'running' = 'declaring';
   #whenStarted: (() => void)[] = [];
 
   constructor(events: ParticipantEvents, launch: (participant: Participant) => void) {
@@ -57,20 +60,17 @@ export class Roster {
   }
 
   /** @throws CheckpointError ERR_CKPT_EXISTS */
-  declare(name: string, entry: MemberEntry, { place }: Declaration = { place: callPlace() }): Participant {
+  declare(name: string, entry: MemberEntry, by: Declaration = { place: callPlace() }): Participant {
     this.assertFree(name, entry);
-    const participant = new Participant(name, entry, place, this.#events);
+    const participant = new Participant(name, entry, by, this.#events);
     this.#members.set(name, participant);
-    if (this.#launching) {
-      this.#launch(participant);
-      participant.post({ type: 'go' });
-    }
+    if (this.#at !== 'declaring') this.#launch(participant);
     return participant;
   }
 
   /** Starts the declared members; resolves when each has restored its state and waits at its start(). @throws why one could not */
   async launch(): Promise<void> {
-    this.#launching = true;
+    this.#at = 'starting';
     for (const participant of this.#members.values()) this.#launch(participant);
     await new Promise<void>((resolve) => {
       this.#whenStarted.push(resolve);
@@ -81,15 +81,20 @@ export class Roster {
 
   /** Lets them begin. */
   go(): void {
-    for (const participant of this.#members.values()) {
-      participant.post({ type: 'go' });
-      if (participant.stage === 'started') participant.stage = 'running';
-    }
+    this.#at = 'running';
+    for (const participant of this.#members.values()) if (participant.stage === 'started') this.#begin(participant);
   }
 
   started(participant: Participant): void {
-    participant.stage = this.#whenStarted.length > 0 ? 'started' : 'running';
+    if (this.#at === 'running') this.#begin(participant);
+    else participant.stage = 'started';
     this.lookStarted();
+  }
+
+  /** Told only now: before, a member may not have come to where it waits for it. */
+  #begin(participant: Participant): void {
+    participant.stage = 'running';
+    participant.post({ type: 'go' });
   }
 
   /** Tells who waits for the start of all, when it is over. */

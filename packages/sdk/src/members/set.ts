@@ -83,6 +83,10 @@ export class MemberSet {
       case 'withdraw':
         this.#parts.asked(from, message);
         return;
+      case 'declare':
+      case 'dismiss':
+        this.#parts.nested(from, message);
+        return;
       case 'report':
         this.#parts.log(`member '${from.name}': ${message.message}`);
         return;
@@ -104,6 +108,7 @@ export class MemberSet {
 
   #memberEnded(participant: Participant): void {
     this.connections.forget(participant.name);
+    this.#parts.orphaned(participant.name);
     if (participant.failure !== undefined) this.#parts.log(participant.failure.message);
     this.roster.lookStarted();
     this.rounds.ended(participant);

@@ -9,8 +9,7 @@ import type { ClassRegistry } from '../codec/classes.js';
 import { decodeSection } from '../codec/codec.js';
 import type { ImageContents, MemberRecord } from '../image/contract.js';
 import { buffersOf } from '../image/section-buffers.js';
-import type { OpaquePolicy } from '../members/opaque.js';
-import { type HandedState, PROGRAM } from '../members/protocol.js';
+import { type HandedState, type OpaquePolicy, PROGRAM } from '../members/protocol.js';
 import { memberPart } from './member-part.js';
 
 /** What an image says of a member, read. */

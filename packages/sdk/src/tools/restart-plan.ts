@@ -116,13 +116,14 @@ function isState({ kind, member }: SectionRecord): boolean {
 }
 
 function recordedMember(record: MemberRecord): MemberPlan[] {
-  return factsOf(record).map(({ name, kind, finished, entry, opaque }) => ({
+  return factsOf(record).map(({ name, kind, finished, entry, opaque, parent }) => ({
     name,
     kind,
     outcome: 'recorded',
     finished,
     ...(entry === undefined ? {} : { entry }),
     ...(opaque === undefined ? {} : { opaque }),
+    ...(parent === undefined ? {} : { parent }),
   }));
 }
 
