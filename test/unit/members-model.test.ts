@@ -145,6 +145,8 @@ class Trial {
       advanced: () => this.#advance(),
       failed: (error) => this.#over(error),
       launched: () => {},
+      nested: () => {},
+      orphaned: () => {},
       asked: () => {},
       log: () => {},
     });
@@ -283,6 +285,7 @@ class Trial {
       committed: () => {},
       during: (work) => work,
       asked: () => {},
+      nested: () => {},
     });
     void this.#program(name, agent, channels, counts, shared, stepOf(memory));
   }

@@ -96,7 +96,14 @@ export function assertForkArguments(name: unknown, program: unknown, args: unkno
     throw new TypeError(`fork('${name}', program): expected a path or a file URL, got ${kindOf(program)}`);
   if (!Array.isArray(args) || !args.every((arg) => typeof arg === 'string'))
     throw new TypeError(`fork('${name}', program, args): expected an array of strings`);
-  assertKnown(`fork('${name}', program, args, options)`, options, ['execArgv', 'cwd', 'env']);
+  assertKnown(`fork('${name}', program, args, options)`, options, ['execArgv', 'cwd', 'env', 'opaque']);
+  assertOpaque(`fork('${name}', program, args, { opaque })`, options);
+}
+
+/** @throws TypeError */
+function assertOpaque(call: string, { opaque }: { readonly opaque?: unknown }): void {
+  if (opaque !== undefined && opaque !== 'restart' && opaque !== 'exclude' && opaque !== 'error')
+    throw new TypeError(`${call}: expected 'restart', 'exclude' or 'error', got ${String(opaque)}`);
 }
 
 /** @throws TypeError */
@@ -106,7 +113,8 @@ export function assertWorkerArguments(name: unknown, program: unknown, options: 
     throw new TypeError(
       `worker('${name}', program): expected a file URL, such as new URL('./solver.js', import.meta.url), got ${String(program)}`,
     );
-  assertKnown(`worker('${name}', program, options)`, options, ['workerData']);
+  assertKnown(`worker('${name}', program, options)`, options, ['workerData', 'opaque']);
+  assertOpaque(`worker('${name}', program, { opaque })`, options);
 }
 
 /** @throws TypeError */

@@ -57,8 +57,8 @@ export async function begin(opened: Opened, rooms: Beginning): Promise<StartResu
     unclaimed: { mode: resolved.allowUnclaimed, carried: rooms.carried },
     files: image?.finished === true ? undefined : await prepareFiles(opened, rooms),
     members: {
-      launch: image?.finished === true ? async () => members.set.roster.stayFinished() : () => members.launch(),
-      terminate: () => members.set.roster.terminate(),
+      launch: image?.finished === true ? async () => members.stayFinished() : () => members.launch(),
+      terminate: () => members.terminate(),
     },
   });
   if (dropped.length > 0) opened.warn(droppedText(dropped, image?.id ?? ''));

@@ -13,7 +13,6 @@ import { SHARED } from '../checkpoint/thread-protocol.js';
 import type { ToldChanges } from '../checkpoint/told-changes.js';
 import type { FileOptions } from '../files/contract.js';
 import type { TrackedFile } from '../files/tracked-file.js';
-import type { ForkOptions } from '../members/carrier.js';
 import type { Channel } from '../members/channel.js';
 import type { MemberHandle } from '../members/participant.js';
 import type { SafepointGate } from '../members/safepoint-gate.js';
@@ -21,7 +20,7 @@ import type { StartPlan } from '../restart/plan.js';
 import { assertCheckpointArguments, assertForkArguments, assertRange, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
 import type { EventName, Listener, StartResult } from './events.js';
 import type { Life } from './life.js';
-import type { OnMember, WorkerOptions } from './members.js';
+import type { ChildOptions, OnMember, WorkerOptions } from './member-options.js';
 import { Registering } from './registering.js';
 import { safely } from './safely.js';
 
@@ -78,9 +77,10 @@ export class Checkpointer extends Registering {
    * `@ckpt/sdk/member`. It ends when this program ends, however that happens. A recorded member gets the arguments it was
    * first started with.
    * @param program a file URL, or a path as for child_process.fork()
+   * @param options `opaque` says what becomes of a child that never joins
    * @throws TypeError; CheckpointError ERR_CKPT_EXISTS
    */
-  fork(name: string, program: URL | string, args: readonly string[] = [], options: ForkOptions = {}): MemberHandle {
+  fork(name: string, program: URL | string, args: readonly string[] = [], options: ChildOptions = {}): MemberHandle {
     assertForkArguments(name, program, args, options);
     this.#life.assertNotEnded(`fork('${name}')`);
     return this.#life.members.fork(name, program, args, options);
@@ -88,7 +88,7 @@ export class Checkpointer extends Registering {
 
   /** The handle of a member. @throws CheckpointError ERR_CKPT_MEMBER when there is none of that name */
   member(name: string): MemberHandle {
-    const handle = this.#life.members.set.roster.get(name);
+    const handle = this.#life.members.get(name);
     if (handle === undefined)
       throw new CheckpointError(
         'ERR_CKPT_MEMBER',

@@ -9,7 +9,7 @@ import { getEnvironmentData, isMainThread, parentPort, receiveMessageOnPort, set
 import { CheckpointError } from '../base/errors.js';
 import { systemClock } from '../base/system-ports.js';
 import { KeepAlive } from '../checkpoint/keep-alive.js';
-import { MEMBER_MARK, type Welcome } from '../members/protocol.js';
+import { MEMBER_MARK, OPAQUE_MARK, OPAQUE_VARIABLE, type Welcome } from '../members/protocol.js';
 import { isForkedMember, takeForkedWelcome } from './forked-welcome.js';
 import { MemberCheckpointer, notJoined } from './member-checkpointer.js';
 import { MemberLife } from './member-life.js';
@@ -29,12 +29,17 @@ function takeWelcome(): Welcome | Promise<Welcome> | undefined {
  * @throws CheckpointError ERR_CKPT_MEMBER when nobody started it as a member, ERR_CKPT_EXISTS the second time, ERR_CKPT_DECODE
  */
 export async function joinCheckpointer(): Promise<MemberCheckpointer> {
-  if (welcome === undefined) throw notJoined();
+  if (welcome === undefined) throw notJoined(opaqueName());
   if (joined) {
     throw new CheckpointError('ERR_CKPT_EXISTS', `joinCheckpointer(): this member has joined already; call it once`, { phase: 'open' });
   }
   joined = true;
   return new MemberCheckpointer(new MemberLife(await held(welcome)));
+}
+
+function opaqueName(): string | undefined {
+  const name: unknown = isMainThread ? process.env[OPAQUE_VARIABLE] : getEnvironmentData(OPAQUE_MARK);
+  return typeof name === 'string' ? name : undefined;
 }
 
 /** The event loop is held while somebody awaits the welcome. */

@@ -11,9 +11,11 @@ import { callPlace } from '../base/place.js';
 import { systemClock } from '../base/system-ports.js';
 import type { CheckpointResult } from '../checkpoint/request.js';
 import type { Channel } from '../members/channel.js';
+import type { MemberHandle } from '../members/participant.js';
 import { MEMBER_SHARED } from '../members/protocol.js';
-import { assertCheckpointArguments, type CheckpointOptions } from './arguments.js';
+import { assertCheckpointArguments, assertForkArguments, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
 import type { MemberLife, MemberStart } from './member-life.js';
+import type { ChildOptions, WorkerOptions } from './member-options.js';
 import { Registering } from './registering.js';
 
 export class MemberCheckpointer extends Registering {
@@ -30,6 +32,25 @@ export class MemberCheckpointer extends Registering {
     this.#shared = life.shared;
     this.#step = life.step;
     this.name = life.name;
+  }
+
+  /**
+   * A worker thread that is a member as this one is, under a name that is used once in the whole set. The program starts it; it
+   * ends when this member dies or leaves before finish(). Declared before start(), the recorded one is brought back.
+   * @throws TypeError; CheckpointError ERR_CKPT_MEMBER in a forked member, ERR_CKPT_PHASE; what the program refuses it for rejects
+   *   start(), or `done` after it
+   */
+  worker(name: string, program: URL | string, options: WorkerOptions = {}): MemberHandle {
+    assertWorkerArguments(name, program, options);
+    this.#life.assertNotFinished(`worker('${name}')`);
+    return this.#life.nested.worker(name, program, options, callPlace());
+  }
+
+  /** A forked process that is a member as this one is: as worker(). It has the directory and the environment of this member. */
+  fork(name: string, program: URL | string, args: readonly string[] = [], options: ChildOptions = {}): MemberHandle {
+    assertForkArguments(name, program, args, options);
+    this.#life.assertNotFinished(`fork('${name}')`);
+    return this.#life.nested.fork(name, program, args, options, callPlace());
   }
 
   /** This end of a channel to another member, or to the program (`main`). @throws TypeError */
@@ -104,7 +125,14 @@ export class MemberCheckpointer extends Registering {
   }
 }
 
-export function notJoined(): CheckpointError {
+/** @param opaque the name under which this thread or process, or the one that it was started by, was declared opaque */
+export function notJoined(opaque: string | undefined): CheckpointError {
+  if (opaque !== undefined)
+    return new CheckpointError(
+      'ERR_CKPT_MEMBER',
+      `joinCheckpointer(): '${opaque}' was declared with opaque: 'restart' or 'exclude', so that nobody waits for it and nothing of it is captured; leave that option out in worker() or fork() for a child that joins`,
+      { member: opaque, phase: 'open' },
+    );
   return new CheckpointError(
     'ERR_CKPT_MEMBER',
     "joinCheckpointer(): this thread or process was not started by worker(name, program) or fork(name, program) of a checkpointer; in the program itself use openCheckpointer() of '@ckpt/sdk'",

@@ -29,6 +29,7 @@ import { CarriedSections } from '../state/carried.js';
 import type { Provider } from '../state/provider.js';
 import { ProviderRegistry } from '../state/registry.js';
 import { AskProgram } from './ask-program.js';
+import { NestedMembers } from './nested-members.js';
 import { Tasks } from './tasks.js';
 
 /** What start() of a member resolves with. */
@@ -52,6 +53,7 @@ export class MemberLife {
   readonly #agent: MemberAgent;
   readonly #keepAlive = new KeepAlive(systemClock);
   readonly asking: AskProgram = new AskProgram(() => this.#agent, this.#keepAlive);
+  readonly nested: NestedMembers;
   readonly #staging = new Staging();
   readonly #memories: ReadonlyMap<string, SharedArrayBuffer>;
   /** Made before the program of the member sees anything of its part of the image. */
@@ -66,11 +68,12 @@ export class MemberLife {
     this.#memories = new Map(welcome.shared);
     this.handlers = new Handlers(systemClock, welcome.handlerTimeoutMs);
     this.#agent = this.#makeAgent();
+    this.nested = new NestedMembers({ member: this.name, kind: welcome.kind, agent: () => this.#agent, keepAlive: this.#keepAlive });
     this.tasks = new Tasks(this.name, this.#agent.gate, this.#keepAlive, () => this.#agent.wantsToLeave());
     this.channels = new ChannelTable(
       this.name,
       {
-        assertOpen: (call) => this.#assertNotFinished(call),
+        assertOpen: (call) => this.assertNotFinished(call),
         task: () => this.tasks.current,
         whenGoingOn: (task, take) => this.#agent.gate.whenGoingOn(task, take),
         during: (work) => this.#keepAlive.during(work),
@@ -112,9 +115,9 @@ export class MemberLife {
     throw new CheckpointError('ERR_CKPT_PHASE', `${call}: ${why}`, { phase: 'request' });
   }
 
-  #assertNotFinished(call: string): void {
+  assertNotFinished(call: string): void {
     if (this.#stage !== 'finished') return;
-    throw new CheckpointError('ERR_CKPT_PHASE', `${call}: member '${this.name}' has called finish(); send and receive before it`, {
+    throw new CheckpointError('ERR_CKPT_PHASE', `${call}: member '${this.name}' has called finish(); send, receive and declare before it`, {
       member: this.name,
       phase: 'request',
     });
@@ -138,6 +141,7 @@ export class MemberLife {
     this.registry.close();
     const { source, incarnation } = this.#welcome;
     try {
+      await this.#keepAlive.during(this.nested.accepted());
       await this.#keepAlive.during(this.#restore());
     } catch (error) {
       this.failed(error);
@@ -197,6 +201,7 @@ export class MemberLife {
       handlersSync: (kind, reason, name) => this.handlers.runSync(kind, { reason, name, image: undefined }),
       capture: () => this.handlers.guard('a capture function', () => this.#capture(this.#staging, this.#channelsOf())),
       asked: (message) => this.asking.take(message),
+      nested: (message) => this.nested.take(message),
       recycle: () => this.#staging.reset(),
       committed: (failure) => this.#committed(failure),
       during: (work) => this.#keepAlive.during(work),

@@ -9,6 +9,7 @@ import type { HelperThread } from '../checkpoint/background.js';
 import type { Conductor } from '../checkpoint/conductor.js';
 import type { KeepAlive } from '../checkpoint/keep-alive.js';
 import { AskedByMembers } from './asked-by-members.js';
+import { DeclaredByMembers } from './declared-by-members.js';
 import type { Life } from './life.js';
 import { Members } from './members.js';
 import type { Opened } from './opened.js';
@@ -24,7 +25,11 @@ interface MemberRooms {
 export function makeMembers(opened: Opened, { background, keepAlive, conductor, life }: MemberRooms): Members {
   const { resolved, ports, incarnation, selection, classes, warn, blame } = opened;
   const asked = new AskedByMembers(conductor);
-  return new Members({
+  const declared = new DeclaredByMembers(
+    () => members,
+    (call) => life().assertNotEnded(call),
+  );
+  const members: Members = new Members({
     clock: ports.clock,
     classes,
     onMemberError: resolved.onMemberError,
@@ -46,6 +51,7 @@ export function makeMembers(opened: Opened, { background, keepAlive, conductor, 
     },
     set: {
       asked: (from, message) => asked.take(from, message),
+      nested: (from, message) => declared.take(from, message),
       advanced: () => conductor().advance(),
       forked: (pid) => incarnation.child(pid),
       failed: (error) => conductor().cancel(error),
@@ -59,4 +65,5 @@ export function makeMembers(opened: Opened, { background, keepAlive, conductor, 
       if (selection.kind === 'image') await blame(selection.entry, why);
     },
   });
+  return members;
 }

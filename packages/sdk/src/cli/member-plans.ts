@@ -9,13 +9,19 @@ const OUTCOMES = {
   match: 'match',
   answered: 'answered for',
   new: 'begins anew',
+  excluded: 'not started again',
+  nested: 'to be declared by its parent',
   refused: 'refused: the program neither declares it nor answers for it',
   recorded: 'recorded',
 } as const;
 
 export function membersText({ members }: RestartPlan, { outColors: color }: Terminal): string {
   const rows = members.map((member) => {
-    const plan = { text: `${OUTCOMES[member.outcome]}${member.finished ? ', finished' : ''}` };
+    const refused = member.outcome === 'refused' && member.opaque !== undefined && member.entry !== undefined;
+    const what = refused ? 'refused: its state is in the image, and the program declares it opaque' : OUTCOMES[member.outcome];
+    const opaque = member.opaque === undefined || refused ? '' : `, opaque (${member.opaque})`;
+    const parent = member.parent === undefined ? '' : ` (${printable(member.parent)})`;
+    const plan = { text: `${what}${parent}${opaque}${member.finished ? ', finished' : ''}` };
     return [
       { text: printable(member.name) },
       { text: member.kind },

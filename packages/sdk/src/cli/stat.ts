@@ -111,9 +111,15 @@ function program({ run, producer, provenance, members, files }: ImageDetails): F
       'made with',
       `ckpt ${printable(producer.sdk)}, node ${printable(producer.node)}, ${printable(producer.platform)} ${printable(producer.arch)}`,
     ],
-    ['members', members.map(({ name, kind }) => `${printable(name)} (${kind})`).join(', ') || '-'],
+    ['members', members.map(memberText).join(', ') || '-'],
     ['files', `${open.length} open, ${files.length} tracked`],
   ];
+}
+
+function memberText({ name, kind, ...more }: ImageDetails['members'][number]): string {
+  const opaque = typeof more['opaque'] === 'string' ? `, opaque: ${printable(more['opaque'])}` : '';
+  const parent = typeof more['parent'] === 'string' ? ` of ${printable(more['parent'])}` : '';
+  return `${printable(name)} (${kind}${parent}${opaque})`;
 }
 
 function sectionTable(sections: readonly SectionDetails[], heading: (text: string) => string): string {

@@ -15,6 +15,8 @@ export interface AgentParts {
   readonly capture: () => CapturedMember;
   /** Told of the checkpoints that the member has asked for. */
   readonly asked: (message: Extract<ToMember, { type: 'ask-captured' | 'ask-settled' }>) => void;
+  /** Told of the members that this one has declared. */
+  readonly nested: (message: Extract<ToMember, { type: 'nested' }>) => void;
   readonly recycle: () => void;
   /** What became of the image of the last capture. */
   readonly committed: (failure: Error | undefined) => void;

@@ -182,6 +182,9 @@ export class MemberAgent {
       case 'ask-settled':
         this.#parts.asked(message);
         return;
+      case 'nested':
+        this.#parts.nested(message);
+        return;
       case 'connect':
         this.#parts.channels().connect(message.key, message.port);
         return;

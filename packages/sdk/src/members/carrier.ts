@@ -11,15 +11,7 @@ import { Duplex } from 'node:stream';
 import { type MessagePort, setEnvironmentData, Worker } from 'node:worker_threads';
 import { messageOf } from '../base/errors.js';
 import { Bridge } from './bridge.js';
-import { LINK_FD, MEMBER_MARK, MEMBER_VARIABLE, type Welcome } from './protocol.js';
-
-/** How a forked member is started; what is left out is as in the program. Not part of an image. */
-export interface ForkOptions {
-  readonly execArgv?: readonly string[];
-  readonly cwd?: string;
-  /** Added to the environment of the program. */
-  readonly env?: Readonly<Record<string, string>>;
-}
+import { type ForkOptions, LINK_FD, MEMBER_MARK, MEMBER_VARIABLE, type Welcome } from './protocol.js';
 
 export type MemberEntry =
   | { readonly kind: 'worker'; readonly url: URL; readonly workerData: unknown }
@@ -147,10 +139,7 @@ async function whenRecorded(child: ChildProcess, events: CarrierEvents, welcome:
 async function endOf(child: ChildProcess, stream: Duplex): Promise<string | undefined> {
   const why = await new Promise<string | undefined>((resolve) => {
     child.once('error', (error) => resolve(messageOf(error)));
-    child.once('exit', (code, signal) => {
-      if (signal !== null) resolve(`its process was ended by ${signal}`);
-      else resolve(code === 0 ? undefined : `its process exited with code ${code}`);
-    });
+    child.once('exit', (code, signal) => resolve(whyEnded(code, signal)));
   });
   if (stream.readableEnded || stream.destroyed) return why;
   await new Promise<void>((resolve) => {
@@ -163,8 +152,14 @@ async function endOf(child: ChildProcess, stream: Duplex): Promise<string | unde
   return why;
 }
 
+/** @returns undefined for an ordinary end */
+export function whyEnded(code: number | null, signal: NodeJS.Signals | null): string | undefined {
+  if (signal !== null) return `its process was ended by ${signal}`;
+  return code === 0 ? undefined : `its process exited with code ${code}`;
+}
+
 /** Node keeps the numbers of such handles out of its types. */
-function descriptorOf(handle: unknown): readonly number[] {
+export function descriptorOf(handle: unknown): readonly number[] {
   if (typeof handle !== 'object' || handle === null || !('fd' in handle)) return [];
   return typeof handle.fd === 'number' && handle.fd >= 0 ? [handle.fd] : [];
 }

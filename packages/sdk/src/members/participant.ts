@@ -13,6 +13,7 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { unpackError } from '../base/error-transfer.js';
 import { CheckpointError } from '../base/errors.js';
+import type { Place } from '../base/place.js';
 import { type Carrier, type CarrierEvents, type Greeting, launch, type MemberEntry } from './carrier.js';
 import type { ChannelMessage, ChannelRecord } from './channel.js';
 import { channelKey } from './channel-table.js';
@@ -60,6 +61,10 @@ export interface ParticipantEvents {
 export class Participant implements MemberHandle {
   readonly name: string;
   readonly entry: MemberEntry;
+  /** Where it was declared. */
+  readonly place: Place;
+  /** The member that declared it; undefined for one of the program. */
+  readonly parent: string | undefined;
   readonly done: Promise<void>;
   stage: Stage = 'declared';
   /** Where it stands in the present round. */
@@ -76,9 +81,16 @@ export class Participant implements MemberHandle {
   #port: MessagePort | undefined;
   readonly #settle: Settle;
 
-  constructor(name: string, entry: MemberEntry, events: ParticipantEvents) {
+  constructor(
+    name: string,
+    entry: MemberEntry,
+    { place, parent }: { readonly place: Place; readonly parent?: string },
+    events: ParticipantEvents,
+  ) {
     this.name = name;
     this.entry = entry;
+    this.place = place;
+    this.parent = parent;
     this.#events = events;
     let settle: Settle = { resolve: () => {}, reject: () => {} };
     this.done = new Promise((resolve, reject) => {

@@ -53,6 +53,10 @@ export const MEMBER_MARK = 'ckpt:member';
 
 /** By this variable a process knows that it was forked as a member, under which name. */
 export const MEMBER_VARIABLE = 'CKPT_MEMBER';
+
+/** The same for an opaque child, which joinCheckpointer() refuses. */
+export const OPAQUE_MARK = 'ckpt:opaque';
+export const OPAQUE_VARIABLE = 'CKPT_OPAQUE';
 /** Descriptor of the stream to the program in a forked member. */
 export const LINK_FD = 4;
 
@@ -96,6 +100,17 @@ export interface Welcome {
 /** Messages of each channel, by the channel's key. */
 export type Counts = readonly (readonly [key: string, count: number])[];
 
+/** How a forked member is started; what is left out is as in the program. Not part of an image. */
+export interface ForkOptions {
+  readonly execArgv?: readonly string[];
+  readonly cwd?: string;
+  /** Added to the environment of the program. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What a restart does with an opaque child: starts it again, or leaves it alone. */
+export type OpaquePolicy = 'restart' | 'exclude';
+
 export type EndOfSet = 'finished' | 'closed' | 'fenced';
 
 export type ToMember =
@@ -121,11 +136,39 @@ export type ToMember =
   /** The capture of a checkpoint that this member asked for is over; then, how the checkpoint ended. */
   | { readonly type: 'ask-captured'; readonly id: number }
   | { readonly type: 'ask-settled'; readonly id: number; readonly outcome: AskOutcome }
+  /** Of a member that this one has declared, by the number it gave to it. */
+  | { readonly type: 'nested'; readonly id: number; readonly news: NestedNews }
   | { readonly type: 'ended'; readonly why: EndOfSet };
+
+export type NestedNews =
+  | { readonly at: 'accepted'; readonly pid: number | undefined }
+  | { readonly at: 'done' }
+  /** It was refused, or it died. */
+  | { readonly at: 'failed'; readonly error: ErrorRecord }
+  /** It was dismissed, and its thread or process is gone. */
+  | { readonly at: 'gone' };
+
+/** A member that a member declares. */
+export type NestedDeclaration = {
+  readonly name: string;
+  readonly url: string;
+  /** Where it is declared. */
+  readonly place: string;
+  readonly opaque?: OpaquePolicy;
+} & (
+  | { readonly kind: 'worker'; readonly workerData: unknown }
+  | { readonly kind: 'process'; readonly args: readonly string[]; readonly options: ForkOptions }
+);
+
+/** The number is the member's own. */
+export type NestedOrder =
+  | { readonly type: 'declare'; readonly id: number; readonly declaration: NestedDeclaration }
+  | { readonly type: 'dismiss'; readonly id: number };
 
 export type AskOutcome = { readonly ok: true; readonly result: unknown } | { readonly ok: false; readonly error: ErrorRecord };
 
 export type FromMember =
+  | NestedOrder
   | { readonly type: 'started' }
   | { readonly type: 'failed-start'; readonly error: ErrorRecord }
   | {

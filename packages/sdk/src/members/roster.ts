@@ -6,14 +6,23 @@
  * 2. Members declared before start() are started by it, later ones at once.
  */
 import { CheckpointError } from '../base/errors.js';
+import { callPlace, type Place } from '../base/place.js';
 import type { MemberEntry } from './carrier.js';
 import { Participant, type ParticipantEvents } from './participant.js';
+
+/** Who declared a member. */
+export interface Declaration {
+  readonly place: Place;
+  /** The member that did; undefined for the program. */
+  readonly parent?: string;
+}
 
 export class Roster {
   readonly #members = new Map<string, Participant>();
   readonly #events: ParticipantEvents;
   readonly #launch: (participant: Participant) => void;
-  #launching = false;
+  /** Members begin together: one that has started waits until all have. */
+  #at: 'declaring' | 'starting' | 'running' = 'declaring';
   #whenStarted: (() => void)[] = [];
 
   constructor(events: ParticipantEvents, launch: (participant: Participant) => void) {
@@ -38,25 +47,30 @@ export class Roster {
     return this.#members.get(name);
   }
 
-  /** @throws CheckpointError ERR_CKPT_EXISTS */
-  declare(name: string, entry: MemberEntry): Participant {
+  /** @throws CheckpointError ERR_CKPT_EXISTS while a member has the name */
+  assertFree(name: string, entry: MemberEntry): void {
     const other = this.#members.get(name);
-    if (other !== undefined && other.stage !== 'dead' && other.stage !== 'left') {
-      const message = `${entry.kind === 'worker' ? 'worker' : 'fork'}('${name}'): a member of that name is ${other.stage}; give one of them another name`;
-      throw new CheckpointError('ERR_CKPT_EXISTS', message, { member: name, phase: 'register' });
-    }
-    const participant = new Participant(name, entry, this.#events);
+    if (other !== undefined && other.stage !== 'dead' && other.stage !== 'left')
+      throw nameTaken(name, entry, `a member of that name is ${other.stage}`);
+  }
+
+  /** One that has ended makes room for what is no member. */
+  forget(name: string): void {
+    this.#members.delete(name);
+  }
+
+  /** @throws CheckpointError ERR_CKPT_EXISTS */
+  declare(name: string, entry: MemberEntry, by: Declaration = { place: callPlace() }): Participant {
+    this.assertFree(name, entry);
+    const participant = new Participant(name, entry, by, this.#events);
     this.#members.set(name, participant);
-    if (this.#launching) {
-      this.#launch(participant);
-      participant.post({ type: 'go' });
-    }
+    if (this.#at !== 'declaring') this.#launch(participant);
     return participant;
   }
 
   /** Starts the declared members; resolves when each has restored its state and waits at its start(). @throws why one could not */
   async launch(): Promise<void> {
-    this.#launching = true;
+    this.#at = 'starting';
     for (const participant of this.#members.values()) this.#launch(participant);
     await new Promise<void>((resolve) => {
       this.#whenStarted.push(resolve);
@@ -67,15 +81,20 @@ export class Roster {
 
   /** Lets them begin. */
   go(): void {
-    for (const participant of this.#members.values()) {
-      participant.post({ type: 'go' });
-      if (participant.stage === 'started') participant.stage = 'running';
-    }
+    this.#at = 'running';
+    for (const participant of this.#members.values()) if (participant.stage === 'started') this.#begin(participant);
   }
 
   started(participant: Participant): void {
-    participant.stage = this.#whenStarted.length > 0 ? 'started' : 'running';
+    if (this.#at === 'running') this.#begin(participant);
+    else participant.stage = 'started';
     this.lookStarted();
+  }
+
+  /** Told only now: before, a member may not have come to where it waits for it. */
+  #begin(participant: Participant): void {
+    participant.stage = 'running';
+    participant.post({ type: 'go' });
   }
 
   /** Tells who waits for the start of all, when it is over. */
@@ -84,10 +103,10 @@ export class Roster {
     for (const resolve of this.#whenStarted.splice(0)) resolve();
   }
 
-  notStarted(): readonly string[] {
+  notStarted(): readonly { readonly name: string; readonly place: string }[] {
     return this.all()
       .filter(({ stage }) => stage === 'declared' || stage === 'launched')
-      .map(({ name }) => name);
+      .map(({ name, place }) => ({ name, place: String(place) }));
   }
 
   /** The run is over: members are not started again. */
@@ -98,4 +117,9 @@ export class Roster {
   async terminate(): Promise<void> {
     await Promise.allSettled(this.all().map((participant) => participant.terminate()));
   }
+}
+
+export function nameTaken(name: string, entry: MemberEntry, found: string): CheckpointError {
+  const message = `${entry.kind === 'worker' ? 'worker' : 'fork'}('${name}'): ${found}; give one of them another name`;
+  return new CheckpointError('ERR_CKPT_EXISTS', message, { member: name, phase: 'register' });
 }

@@ -134,9 +134,18 @@ export function finishedParts(members: readonly Participant[]): readonly (readon
 
 /** What the manifest says of the members whose parts are in the image. */
 export function recordsOf(round: Round | undefined, members: readonly Participant[]): readonly MemberRecord[] {
-  return members.flatMap(({ name, stage, entry, arrival }): MemberRecord[] => {
+  return members.flatMap(({ name, stage, entry, arrival, parent }): MemberRecord[] => {
     if (stage !== 'finished' && round?.taken.has(name) !== true) return [];
     const step = arrival?.step === undefined ? {} : { step: arrival.step };
-    return [{ name, kind: entry.kind, entry: entry.url.href, finished: stage === 'finished', ...step }];
+    return [
+      {
+        name,
+        kind: entry.kind,
+        entry: entry.url.href,
+        finished: stage === 'finished',
+        ...step,
+        ...(parent === undefined ? {} : { parent }),
+      },
+    ];
   });
 }

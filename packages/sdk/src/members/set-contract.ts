@@ -9,7 +9,7 @@ import type { Clock } from '../base/ports.js';
 import type { CarrierEvents, Greeting } from './carrier.js';
 import type { ChannelTable } from './channel-table.js';
 import type { Participant } from './participant.js';
-import type { FromMember } from './protocol.js';
+import type { FromMember, NestedOrder } from './protocol.js';
 
 export type OnMemberError = 'cancel' | 'exclude';
 
@@ -29,6 +29,10 @@ export interface MemberSetParts {
   readonly failed: (error: CheckpointError) => void;
   /** A member asks for a checkpoint, or for none any more. */
   readonly asked: (from: Participant, message: Extract<FromMember, { type: 'ask' | 'withdraw' }>) => void;
+  /** A member declares another, or dismisses one that it has declared. */
+  readonly nested: (from: Participant, message: NestedOrder) => void;
+  /** This member has died or left: those that it has declared go too. */
+  readonly orphaned: (parent: string) => void;
   readonly launched: (participant: Participant) => void;
   readonly log: (message: string) => void;
 }

@@ -13,7 +13,7 @@ import { channelKey } from './channel-table.js';
 import { Connections } from './connections.js';
 import type { MemberHandle, Participant } from './participant.js';
 import { type EndOfSet, type FromMember, PROGRAM } from './protocol.js';
-import { Roster } from './roster.js';
+import { type Declaration, Roster } from './roster.js';
 import { Rounds } from './rounds.js';
 import type { MemberSetParts } from './set-contract.js';
 
@@ -38,8 +38,8 @@ export class MemberSet {
   }
 
   /** @throws CheckpointError ERR_CKPT_EXISTS */
-  declare(name: string, entry: MemberEntry): MemberHandle {
-    const participant = this.roster.declare(name, entry);
+  declare(name: string, entry: MemberEntry, declaration?: Declaration): MemberHandle {
+    const participant = this.roster.declare(name, entry, declaration);
     this.connections.forget(name);
     return participant;
   }
@@ -83,6 +83,10 @@ export class MemberSet {
       case 'withdraw':
         this.#parts.asked(from, message);
         return;
+      case 'declare':
+      case 'dismiss':
+        this.#parts.nested(from, message);
+        return;
       case 'report':
         this.#parts.log(`member '${from.name}': ${message.message}`);
         return;
@@ -104,6 +108,7 @@ export class MemberSet {
 
   #memberEnded(participant: Participant): void {
     this.connections.forget(participant.name);
+    this.#parts.orphaned(participant.name);
     if (participant.failure !== undefined) this.#parts.log(participant.failure.message);
     this.roster.lookStarted();
     this.rounds.ended(participant);

@@ -6,6 +6,7 @@
  */
 import type { ImageInfo } from '../checkpoint/request.js';
 import type { FilePlan } from '../files/contract.js';
+import type { OpaquePolicy } from '../members/protocol.js';
 import type { ProviderPlan } from '../state/provider-plan.js';
 import type { PassedOver } from './select.js';
 
@@ -18,13 +19,19 @@ export interface MemberPlan {
   readonly kind: 'worker' | 'process';
   /**
    * `match`: recorded and declared. `answered`: recorded, and onMember says where its program lies. `new`: declared, and begins
-   * anew. `refused`: recorded, and nobody answers for it. `recorded`: the program did not say.
+   * anew. `excluded`: an opaque child that is not started again. `refused`: recorded, and nobody answers for it, or the program
+   * declares it opaque. `nested`: the member that had declared it is there, and is to declare it again. `recorded`: the program
+   * did not say.
    */
-  readonly outcome: 'match' | 'answered' | 'new' | 'refused' | 'recorded';
+  readonly outcome: 'match' | 'answered' | 'new' | 'excluded' | 'nested' | 'refused' | 'recorded';
   /** It had called finish() before the image was taken. */
   readonly finished: boolean;
   /** Where its program lies; what the image recorded, where the program did not say. */
   readonly entry?: string;
+  /** Set for an opaque child, one that does not join. */
+  readonly opaque?: OpaquePolicy;
+  /** The member that had declared it. */
+  readonly parent?: string;
 }
 
 export interface StartPlan {

@@ -13,6 +13,7 @@ import type { Root } from '../files/mapped-paths.js';
 import type { MemberRecord, SectionRecord } from '../image/contract.js';
 import { PROGRAM } from '../members/protocol.js';
 import type { MemberPlan } from '../restart/plan.js';
+import { factsOf } from '../restart/recorded-members.js';
 import { type ChosenImage, type PassedOver, type RestartChoice, selectImage } from '../restart/select.js';
 import { CARRIED_KIND } from '../state/carried.js';
 import { SET_KINDS } from '../state/provider.js';
@@ -114,10 +115,16 @@ function isState({ kind, member }: SectionRecord): boolean {
   return member === PROGRAM && kind !== CONTENT_KIND && kind !== CARRIED_KIND && !SET_KINDS.has(kind);
 }
 
-function recordedMember({ name, kind, ...record }: MemberRecord): MemberPlan[] {
-  if (kind === 'program') return [];
-  const entry = typeof record['entry'] === 'string' ? { entry: record['entry'] } : {};
-  return [{ name, kind, outcome: 'recorded', finished: record['finished'] === true, ...entry }];
+function recordedMember(record: MemberRecord): MemberPlan[] {
+  return factsOf(record).map(({ name, kind, finished, entry, opaque, parent }) => ({
+    name,
+    kind,
+    outcome: 'recorded',
+    finished,
+    ...(entry === undefined ? {} : { entry }),
+    ...(opaque === undefined ? {} : { opaque }),
+    ...(parent === undefined ? {} : { parent }),
+  }));
 }
 
 async function choose({ store, run, root }: OpenedStore, image: string | undefined): Promise<ChosenImage> {
