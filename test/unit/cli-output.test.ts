@@ -25,6 +25,7 @@ function listed(over: Partial<ListedImage>): ListedImage {
     size: 5 * 1024 * 1024,
     lineage: true,
     source: false,
+    leased: undefined,
     createdAt: NOW - 180_000,
     parent: undefined,
     finished: false,

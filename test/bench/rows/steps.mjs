@@ -1,5 +1,5 @@
 /**
- * A loop over the state, in a program that was begun fresh or restarted: restored memory has to be as fast as any. The first life of
+ * A loop over the state, in a program that was begun fresh or restarted: restored memory has to be as fast as other memory. The first life of
  * a store writes one image and ends. Arguments: bytes, runs, store.
  */
 import { openCheckpointer } from '@ckpt/sdk';
