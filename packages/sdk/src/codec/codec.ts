@@ -18,7 +18,7 @@ import { GRAPH_1 } from './graph-format.js';
 import type { GraphSection } from './graph-section.js';
 import { GraphWalk } from './graph-walk.js';
 import { type HiddenClasses, hiddenClasses } from './hidden-class.js';
-import { packMsgpack, packsBytes } from './msgpack.js';
+import { packMsgpack, packsBytes, TooLarge } from './msgpack.js';
 import { MAX_SECTION_BYTES, TREE_1 } from './tags.js';
 
 export interface EncodeOptions {
@@ -122,15 +122,20 @@ function assertPacksBytes([name]: readonly string[]): void {
 }
 
 function pack(walk: GraphWalk, section: GraphSection): Uint8Array {
-  const { name } = section;
-  const bytes = packMsgpack(walk.wire(section));
-  if (bytes.length > MAX_SECTION_BYTES) {
-    const message =
-      `state of ${name}: ${bytes.length} bytes of structured data, more than the ${MAX_SECTION_BYTES} one section may have; ` +
-      'keep large data in typed arrays, or spread it over several providers';
-    throw new CheckpointError('ERR_CKPT_UNSUPPORTED_VALUE', message, { provider: name, path: name });
+  let bytes: number;
+  try {
+    const packed = packMsgpack(walk.wire(section));
+    if (packed.length <= MAX_SECTION_BYTES) return packed;
+    bytes = packed.length;
+  } catch (error) {
+    if (!(error instanceof TooLarge)) throw error;
+    bytes = error.bytes;
   }
-  return bytes;
+  const { name } = section;
+  const message =
+    `state of ${name}: ${bytes} bytes of structured data, more than the ${MAX_SECTION_BYTES} one section may have; ` +
+    'keep large data in typed arrays, or spread it over several providers';
+  throw new CheckpointError('ERR_CKPT_UNSUPPORTED_VALUE', message, { provider: name, path: name });
 }
 
 /** Running out of memory, or of stack, shows as RangeError (or, in Node's own buffers, ERR_MEMORY_ALLOCATION_FAILED). */

@@ -6,10 +6,12 @@
  * 2. What packMsgpack returns belongs to the caller; msgpackr's working buffer is reused. What is large is
  *    packed into memory of its own, which msgpackr forgets.
  * 3. Nothing is unpacked that has not been scanned.
+ * 4. What comes out has at least the bytes that texts and bytes have by themselves: in memory of 2 GiB and more, some versions
+ *    of Node.js write no text at all, and do not say so.
  */
 import { Packr, RESET_BUFFER_MODE, Unpackr } from 'msgpackr';
 import { scanMsgpack } from './scan.js';
-import type { MsgpackLimits } from './tags.js';
+import { MAX_SECTION_BYTES, type MsgpackLimits } from './tags.js';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, useToJSON: false });
 const unpackr = new Unpackr({
@@ -25,23 +27,40 @@ const ONE_BYTE = new Uint8Array([7]);
 const LARGE = 1 << 20;
 /** msgpackr begins no text where three bytes for each of its units would not fit. */
 const UNIT_BYTES = 3;
+const MOST_ROOM = 2 ** 31 - 1;
 const SPARE_BYTES = 4096;
 /** What is before the bytes of a value, at most. */
 const MOST_HEAD = 9;
 const SMALL_BYTES = 8192;
 
+/** More than a section may have. */
+export class TooLarge extends Error {
+  /** @param bytes at least */
+  constructor(readonly bytes: number) {
+    super(`${bytes} bytes are too large`);
+  }
+}
+
 /**
  * Plain objects, arrays, Maps, Uint8Arrays and primitives (no undefined; bigint within 64 bits) as msgpack.
- * @throws RangeError when memory runs out
+ * @throws RangeError when memory runs out, TooLarge
  */
 export function packMsgpack(value: unknown): Uint8Array {
-  const size = { bytes: 0, longest: 0 };
+  const size = { bytes: 0, least: 0, longest: 0 };
   if (Array.isArray(value)) measure(value, size);
-  if (size.bytes >= LARGE) return packedInPlace(value, size.bytes + size.longest * UNIT_BYTES + SPARE_BYTES);
-  const packed = packr.pack(value, RESET_BUFFER_MODE);
+  if (size.least > MAX_SECTION_BYTES) throw new TooLarge(size.least);
+  const room = size.bytes + size.longest * UNIT_BYTES + SPARE_BYTES;
+  if (size.bytes >= LARGE && room <= MOST_ROOM) return whole(packedInPlace(value, room), size.least);
+  const packed = whole(packr.pack(value, RESET_BUFFER_MODE), size.least);
   const own = new Uint8Array(packed.length);
   own.set(packed);
   return own;
+}
+
+/** Invariant 4. */
+function whole(packed: Uint8Array, least: number): Uint8Array {
+  if (packed.length >= least) return packed;
+  throw new RangeError(`${least} bytes of texts and bytes became ${packed.length} bytes: too large`);
 }
 
 /** What msgpackr writes into is the caller's, so it is given another one afterwards: it has one for all of the program's. */
@@ -56,13 +75,14 @@ function packedInPlace(value: unknown, room: number): Uint8Array {
   }
 }
 
-/** About how many bytes lists are packed to, and how long the longest text in them is. */
-function measure(values: readonly unknown[], size: { bytes: number; longest: number }): void {
+/** About how many bytes lists are packed to, how many at least, and how long the longest text in them is. */
+function measure(values: readonly unknown[], size: { bytes: number; least: number; longest: number }): void {
   for (const value of values) {
-    if (value instanceof Uint8Array) size.bytes += value.byteLength + MOST_HEAD;
-    else if (typeof value === 'string') {
-      size.bytes += Buffer.byteLength(value) + MOST_HEAD;
-      size.longest = Math.max(size.longest, value.length);
+    if (value instanceof Uint8Array || typeof value === 'string') {
+      const length = typeof value === 'string' ? Buffer.byteLength(value) : value.byteLength;
+      size.bytes += length + MOST_HEAD;
+      size.least += length;
+      if (typeof value === 'string') size.longest = Math.max(size.longest, value.length);
     } else {
       size.bytes += MOST_HEAD;
       if (Array.isArray(value)) measure(value, size);
