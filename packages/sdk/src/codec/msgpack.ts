@@ -35,9 +35,12 @@ const SMALL_BYTES = 8192;
 
 /** More than a section may have. */
 export class TooLarge extends Error {
-  /** @param bytes at least */
-  constructor(readonly bytes: number) {
+  /** At least. */
+  readonly bytes: number;
+
+  constructor(bytes: number) {
     super(`${bytes} bytes are too large`);
+    this.bytes = bytes;
   }
 }
 
