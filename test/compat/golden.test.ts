@@ -16,7 +16,19 @@ import { describeBytes, describeGolden, FOLDER, goldenBytes, goldenDescription, 
 const READER = fileURLToPath(new URL('./read_image.py', import.meta.url));
 const DOCUMENT = fileURLToPath(new URL('../../docs/image-format.md', import.meta.url));
 const MUTATED = 150;
-const FIRST = ['base', 'bulk', 'carried', 'graph', 'incremental', 'pages-1-whole', 'pages-2-changed', 'pages-3-zeros', 'tiny', 'values'];
+const FIRST = [
+  'base',
+  'bulk',
+  'carried',
+  'columns',
+  'graph',
+  'incremental',
+  'pages-1-whole',
+  'pages-2-changed',
+  'pages-3-zeros',
+  'tiny',
+  'values',
+];
 
 function python(...args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
   return spawnSync('python3', [READER, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
@@ -32,6 +44,8 @@ describe('golden images', () => {
     const kinds = 'array boxed buffer date error instance map nullPrototype object regexp set url view'.split(' ');
     expect([...new Set(objects.map(({ is }) => is))].sort()).toEqual(kinds);
     expect([...new Set(manifest.sections.map(({ encoding }) => encoding))].sort()).toEqual(['graph-1', 'segments-1']);
+    const columns = goldenDescription('columns') as { manifest: Manifest };
+    expect(columns.manifest.sections.map(({ encoding }) => encoding)).toEqual(['graph-1', 'raw']);
     const carried = goldenDescription('carried') as { manifest: Manifest };
     const fields = new Set(carried.manifest.sections.flatMap((section) => Object.keys(section)));
     expect([...fields]).toEqual(expect.arrayContaining(['numbers', 'imports', 'carriedFrom', 'dropped']));
@@ -74,7 +88,10 @@ describe('the reader in Python, written from the document alone', () => {
     for (let seed = 1; seed <= MUTATED; seed++) {
       const bytes = await imageOf({
         sections: [
-          { ...madeOf('s', [mutated(seeded(seed), [cycles, classes, values][seed % 3] ?? cycles, classes)]), encoding: 'graph-1' },
+          {
+            ...madeOf('s', [mutated(seeded(seed), [cycles, classes, values][seed % 3] ?? cycles, classes)]),
+            encoding: 'graph-1',
+          },
         ],
       });
       writeFileSync(join(folder, `${seed}.ckpt`), bytes);

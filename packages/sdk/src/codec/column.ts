@@ -90,7 +90,13 @@ export class Column {
 
   wire(): ColumnWire {
     const kinds = this.#kinds?.wire() ?? (this.#kind < CELL.number ? this.#stated() : this.#kind);
-    return [kinds, this.#numbers?.wire() ?? null, this.#texts?.wire() ?? null, this.#refs?.wire() ?? null, this.#others?.map(textWire) ?? null];
+    return [
+      kinds,
+      this.#numbers?.wire() ?? null,
+      this.#texts?.wire() ?? null,
+      this.#refs?.wire() ?? null,
+      this.#others?.map(textWire) ?? null,
+    ];
   }
 
   #add(kind: number): void {
