@@ -23,6 +23,8 @@ const ONE_BYTE = new Uint8Array([7]);
 
 /** From so many bytes on they are packed where they stay: a copy of so much takes as long as all the rest. */
 const LARGE = 1 << 20;
+/** msgpackr counts beyond in numbers that do not reach so far, in a buffer that it did not make. */
+const MOST_IN_PLACE = 2 ** 30;
 /** msgpackr begins no text where three bytes for each of its units would not fit. */
 const UNIT_BYTES = 3;
 const SPARE_BYTES = 4096;
@@ -37,7 +39,8 @@ const SMALL_BYTES = 8192;
 export function packMsgpack(value: unknown): Uint8Array {
   const size = { bytes: 0, longest: 0 };
   if (Array.isArray(value)) measure(value, size);
-  if (size.bytes >= LARGE) return packedInPlace(value, size.bytes + size.longest * UNIT_BYTES + SPARE_BYTES);
+  const room = size.bytes + size.longest * UNIT_BYTES + SPARE_BYTES;
+  if (size.bytes >= LARGE && room <= MOST_IN_PLACE) return packedInPlace(value, room);
   const packed = packr.pack(value, RESET_BUFFER_MODE);
   const own = new Uint8Array(packed.length);
   own.set(packed);
