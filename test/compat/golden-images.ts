@@ -8,6 +8,9 @@ import type { ImageContents } from '../../packages/sdk/src/image/contract.js';
 import { GraphStory } from './describe-graph.js';
 import { describeMemory, describePrimitive, f64, sha256 } from './describe-values.js';
 
+/** The encoding of sections that are the bytes of a file. */
+export const RAW = 'raw';
+
 /** A value as the golden JSON tells it; `buffers` are those of its member. */
 function describeValue(value: unknown, buffers: readonly ArrayBufferLike[]): unknown {
   const inner = (item: unknown): unknown => describeValue(item, buffers);
@@ -40,9 +43,10 @@ export function describeImage(contents: ImageContents, decode: (section: number)
   const buffersOf = (owner: string | undefined): readonly ArrayBufferLike[] =>
     contents.buffers.filter((_, index) => manifest.buffers[index]?.member === owner);
   const story = new GraphStory((memory) => buffersOf(manifest.buffers[contents.buffers.indexOf(memory)]?.member).indexOf(memory));
-  const values = manifest.sections.map(({ member, encoding }, index) =>
-    encoding === TREE_1 ? describeValue(decode(index), buffersOf(member)) : story.value(decode(index)),
-  );
-  const objects = manifest.sections.every(({ encoding }) => encoding === TREE_1) ? {} : { objects: story.told };
+  const values = manifest.sections.map(({ member, encoding }, index) => {
+    if (encoding === RAW) return { raw: sha256(contents.sections[index] ?? new Uint8Array()) };
+    return encoding === TREE_1 ? describeValue(decode(index), buffersOf(member)) : story.value(decode(index));
+  });
+  const objects = manifest.sections.every(({ encoding }) => encoding === TREE_1 || encoding === RAW) ? {} : { objects: story.told };
   return { manifestHash, manifest, buffers: contents.buffers.map((memory) => sha256(new Uint8Array(memory))), values, ...objects };
 }

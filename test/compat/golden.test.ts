@@ -22,6 +22,7 @@ const FIRST = [
   'brotli',
   'bulk',
   'carried',
+  'columns',
   'graph',
   'incremental',
   'pages-1-whole',
@@ -47,6 +48,8 @@ describe('golden images', () => {
     const kinds = 'array boxed buffer date error instance map nullPrototype object regexp set url view'.split(' ');
     expect([...new Set(objects.map(({ is }) => is))].sort()).toEqual(kinds);
     expect([...new Set(manifest.sections.map(({ encoding }) => encoding))].sort()).toEqual(['graph-1', 'segments-1']);
+    const columns = goldenDescription('columns') as { manifest: Manifest };
+    expect(columns.manifest.sections.map(({ encoding }) => encoding)).toEqual(['graph-1', 'raw']);
     const carried = goldenDescription('carried') as { manifest: Manifest };
     const fields = new Set(carried.manifest.sections.flatMap((section) => Object.keys(section)));
     expect([...fields]).toEqual(expect.arrayContaining(['numbers', 'imports', 'carriedFrom', 'dropped']));
@@ -98,7 +101,10 @@ describe('the reader in Python, written from the document alone', () => {
     for (let seed = 1; seed <= MUTATED; seed++) {
       const bytes = await imageOf({
         sections: [
-          { ...madeOf('s', [mutated(seeded(seed), [cycles, classes, values][seed % 3] ?? cycles, classes)]), encoding: 'graph-1' },
+          {
+            ...madeOf('s', [mutated(seeded(seed), [cycles, classes, values][seed % 3] ?? cycles, classes)]),
+            encoding: 'graph-1',
+          },
         ],
       });
       writeFileSync(join(folder, `${seed}.ckpt`), bytes);

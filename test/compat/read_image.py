@@ -653,6 +653,10 @@ def read_image(data, folder):
             decoded.append([])
             values.append(describe(msgpack(raw, 2004, 1 << 27, 16_000_000), mine))
             continue
+        if record["encoding"] == "raw":
+            decoded.append([])
+            values.append({"raw": hashlib.sha256(raw).hexdigest()})
+            continue
         if record["encoding"] == "segments-1":
             value, objects = read_segments(raw), []
         else:
@@ -661,7 +665,7 @@ def read_image(data, folder):
         values.append(story.cell(value))
         story.tell()
     hashes = [hashlib.sha256(content).hexdigest() for content in buffers]
-    told = {"objects": story.told} if any(record["encoding"] != "tree-1" for record in manifest["sections"]) else {}
+    told = {"objects": story.told} if any(record["encoding"] not in ("tree-1", "raw") for record in manifest["sections"]) else {}
     return {"manifestHash": manifest_hash, "manifest": manifest, "buffers": hashes, "values": values, **told}
 
 

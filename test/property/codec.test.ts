@@ -54,6 +54,15 @@ describe('a graph that is encoded', () => {
       { numRuns: 200 },
     );
   });
+
+  it.each([127, 128, 4095, 4096, 4097, 9000])('F17: %i texts come back, whether many of them are the same or few', (length) => {
+    for (const different of [1, 111, 112, 113, 255, 257, 4096, 4097, length]) {
+      const texts = Array.from({ length }, (_, i) => `text ${i % different}`);
+      // Where they are told in pieces, too.
+      const records = texts.map((name, id) => ({ id, name, more: id % 700 === 699 ? null : name }));
+      expect(sameGraph([texts, records], roundTrip([texts, records])), `${different} different`).toBeUndefined();
+    }
+  });
 });
 
 describe('bytes of anybody', () => {

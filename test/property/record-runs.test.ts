@@ -44,6 +44,16 @@ describe('F16, F17: records that are met at once', () => {
     }),
     'in a Map with objects for keys': () => ({ sim: new Map(rows().map((row) => [{ of: row.id }, row])) }),
     'in a Map with the records themselves for keys': () => ({ sim: new Map(rows().map((row) => [row, row])) }),
+    'in a Map with objects for some keys, before and behind texts': () => ({
+      sim: new Map(rows().map((row, i) => [i > 250 && i < 260 ? (i === 255 ? row : { of: i }) : `key${i}`, row])),
+    }),
+    'in a Map whose keys are they themselves, and whose values are not records': () => ({
+      sim: [new Map(shared.map((row, i) => [row, i])), mapOf(shared), new Map(shared.map((row, i) => [`key${i}`, i % 2 === 0 ? row : i]))],
+    }),
+    'in many Maps and arrays, with other objects between': () => ({
+      sim: Array.from({ length: 7 }, (_, i) => [{ before: i }, i % 2 === 0 ? mapOf(rows(i * 600)) : rows(i * 600), { behind: [i] }]),
+      other: [{}, mapOf(shared), [shared[3]], rows(), { all: shared }],
+    }),
     'one of them twice in one array': () => ({ sim: [...shared, shared[17]] }),
     'all of them twice in one array': () => ({ sim: [...shared, ...shared] }),
     'one of them twice in one Map': () => ({ sim: new Map<unknown, unknown>([...mapOf(shared), ['again', shared[599]]]) }),

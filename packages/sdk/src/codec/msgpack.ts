@@ -25,9 +25,10 @@ const ONE_BYTE = new Uint8Array([7]);
 
 /** From so many bytes on they are packed where they stay: a copy of so much takes as long as all the rest. */
 const LARGE = 1 << 20;
+/** msgpackr counts beyond in numbers that do not reach so far, in a buffer that it did not make. */
+const MOST_IN_PLACE = 2 ** 30;
 /** msgpackr begins no text where three bytes for each of its units would not fit. */
 const UNIT_BYTES = 3;
-const MOST_ROOM = 2 ** 31 - 1;
 const SPARE_BYTES = 4096;
 /** What is before the bytes of a value, at most. */
 const MOST_HEAD = 9;
@@ -53,7 +54,7 @@ export function packMsgpack(value: unknown): Uint8Array {
   if (Array.isArray(value)) measure(value, size);
   if (size.least > MAX_SECTION_BYTES) throw new TooLarge(size.least);
   const room = size.bytes + size.longest * UNIT_BYTES + SPARE_BYTES;
-  if (size.bytes >= LARGE && room <= MOST_ROOM) return whole(packedInPlace(value, room), size.least);
+  if (size.bytes >= LARGE && room <= MOST_IN_PLACE) return whole(packedInPlace(value, room), size.least);
   const packed = whole(packr.pack(value, RESET_BUFFER_MODE), size.least);
   const own = new Uint8Array(packed.length);
   own.set(packed);
