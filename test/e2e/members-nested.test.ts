@@ -236,6 +236,53 @@ process.exit();
     expect(shared?.['code']).toMatchObject({ code: 'ERR_CKPT_UNSUPPORTED_VALUE' });
   });
 
+  it('an opaque child of a member is in the image with its parent, is started again with what it was given, and ends with its parent', async () => {
+    const lab = new Laboratory({
+      'parent.mjs': `${JOIN}
+const deaf = ckpt.fork('deaf', './deaf.mjs', [process.env.LIFE], { opaque: 'restart' });
+await ckpt.start();
+await ckpt.safe(ckpt.channel('word', 'main').receive());
+`,
+      'deaf.mjs': `import { appendFileSync } from 'node:fs';\nappendFileSync('deaf.txt', process.pid + ' ' + process.argv[2] + '\\n');\nsetInterval(() => {}, 1000);\n`,
+    });
+    const program = `
+const ckpt = await open({ dir: 'store' });
+const parent = ckpt.worker('parent', new URL('./parent.mjs', import.meta.url));
+const { members: plan } = await ckpt.planRestart();
+await ckpt.start();
+const lines = () => fs.existsSync('deaf.txt') ? fs.readFileSync('deaf.txt', 'utf8').trimEnd().split('\\n') : [];
+while (lines().length < Number(process.env.LIFE)) await new Promise((resolve) => setTimeout(resolve, 10));
+await ckpt.checkpoint();
+const { statImage } = await import('@ckpt/sdk/images');
+const { members } = await statImage('store');
+const deaf = ckpt.member('deaf');
+const { pid } = deaf;
+await parent.terminate();
+await deaf.done;
+await deaf.terminate();
+say('life', { plan, members, given: lines().map((line) => line.split(' ')[1]), same: lines().at(-1).startsWith(pid + ' '), alive: await codeOf(() => process.kill(pid, 0)) });
+process.exit();
+`;
+    const first = await lab.run(program, { env: { LIFE: '1' } });
+    const record = { name: 'deaf', kind: 'process', opaque: 'restart', parent: 'parent' };
+    expect(first['life']).toMatchObject({
+      members: [{ name: 'main' }, { name: 'parent' }, record],
+      given: ['1'],
+      same: true,
+      alive: 'ESRCH',
+    });
+    const second = await lab.run(program, { env: { LIFE: '2' } });
+    expect(second['life']).toMatchObject({
+      plan: [
+        { name: 'parent', outcome: 'match' },
+        { name: 'deaf', outcome: 'nested', parent: 'parent', opaque: 'restart' },
+      ],
+      members: [{ name: 'main' }, { name: 'parent' }, record],
+      given: ['1', '1'],
+      alive: 'ESRCH',
+    });
+  });
+
   it('a member that is declared late and takes its time before start() begins all the same', async () => {
     const lab = new Laboratory({
       'late.mjs': `${JOIN}\nawait new Promise((resolve) => setTimeout(resolve, 50));\nawait ckpt.start();\nckpt.channel('hello', 'main').send('begun');\nawait ckpt.finish();\n`,

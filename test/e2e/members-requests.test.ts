@@ -112,3 +112,44 @@ process.exit();
     warned: { message: expect.stringContaining('waits for no reply') },
   });
 }, 240_000);
+
+it('F47: a reply that could not be sent yet arrives although who gave it is past the channel and never opens it again', async () => {
+  const lab = new Laboratory({
+    'w.mjs': `${JOIN}
+const s = ckpt.state('s', () => ({ at: 'asked', id: null }));
+await ckpt.start();
+const told = ckpt.channel('told', 'main');
+if (s.at === 'taken') {
+  ckpt.channel('jobs', 'main').reply(s.id, 'the answer');
+  s.at = 'replied';
+  told.send(s.at);
+}
+if (s.at === 'asked') {
+  for await (const { id } of ckpt.channel('jobs', 'main').requests()) {
+    s.id = id;
+    break;
+  }
+  s.at = 'taken';
+  told.send(s.at);
+}
+await ckpt.safe(new Promise((resolve) => setTimeout(resolve, 1e6)));
+`,
+  });
+  const program = `
+const ckpt = await open({ dir: 'store' });
+ckpt.worker('w', new URL('./w.mjs', import.meta.url));
+await ckpt.start();
+const life = process.env.LIFE;
+if (life === '1') void ckpt.channel('jobs', 'w').request('the question');
+if (life === '3') say('reply', { reply: await ckpt.safe(ckpt.channel('jobs', 'w').request('the question')) });
+else {
+  say('told', { at: await ckpt.safe(ckpt.channel('told', 'w').receive()) });
+  await ckpt.checkpoint();
+}
+process.exit();
+`;
+  expect((await lab.run(program, { env: { LIFE: '1' } }))['told']).toMatchObject({ at: 'taken' });
+  // Here the program does not open the channel: the reply waits in the image.
+  expect((await lab.run(program, { env: { LIFE: '2' } }))['told']).toMatchObject({ at: 'replied' });
+  expect((await lab.run(program, { env: { LIFE: '3' } }))['reply']).toMatchObject({ reply: 'the answer' });
+}, 240_000);

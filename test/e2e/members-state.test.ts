@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { JOIN } from '../fixtures/member-ring.js';
 import { Laboratory } from '../fixtures/sdk-program.js';
 
 const WABT = new URL('../../node_modules/wabt/index.js', import.meta.url).href;
@@ -87,5 +88,23 @@ describe('state of a member', () => {
     await lab.start(PROGRAM, { env: { IMAGES: '1', OPTIONS: '{"allowUnclaimed":"carry"}' } }).ended;
     writeFileSync(join(lab.folder, 'w.mjs'), WORKER);
     expect((await lab.run(PROGRAM))['end']).toMatchObject({ cell: false, small: 8, g: '121' }); // what was carried is a copy;
+  });
+
+  it('holds no tracked files: file() is refused with what to do instead, and nothing is opened', async () => {
+    const lab = laboratory(`${JOIN}
+let refusal;
+try { ckpt.file('log', 'log.txt', { flags: 'a' }); } catch ({ code, message }) { refusal = { code, message }; }
+await ckpt.start();
+ckpt.channel('refusal', 'main').send(refusal);
+await ckpt.finish();
+`);
+    const said = await lab.run(`
+const ckpt = await open({ dir: 'store' });
+ckpt.worker('w', new URL('./w.mjs', import.meta.url));
+await ckpt.start();
+say('file', { ...(await ckpt.safe(ckpt.channel('refusal', 'w').receive())), opened: fs.existsSync('log.txt') });
+await ckpt.close();
+`);
+    expect(said['file']).toMatchObject({ code: 'ERR_CKPT_MEMBER', message: expect.stringContaining('in the program'), opened: false });
   });
 });

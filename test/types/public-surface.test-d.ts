@@ -10,10 +10,12 @@ import {
   type HandlerContext,
   type ImageInfo,
   isCheckpointError,
+  type MemberHandle,
   openCheckpointer,
   type StartResult,
 } from '@ckpt/sdk';
 import { createCheckpoint, diffImages, listImages, removeImage, restartImage, statImage, verifyImage } from '@ckpt/sdk/images';
+import { joinCheckpointer } from '@ckpt/sdk/member';
 
 /** Compiles only when both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -141,7 +143,7 @@ function events(ckpt: Checkpointer): void {
     .on('captured', ({ freezeMs, stateBytes }) => void (freezeMs + stateBytes))
     .on('committed', (result) => same<typeof result, CheckpointResult>(true))
     .on('failed', ({ error }) => same<typeof error, CheckpointError>(true))
-    .on('waiting', ({ missing }) => void missing[0]?.lastSafepoint)
+    .on('waiting', ({ missing }) => void [missing[0]?.lastSafepoint, missing[0]?.registeredAt, missing[0]?.sinceMs.toFixed()])
     .on('restarted', (result) => same<typeof result, StartResult>(true))
     .on('fallback', ({ chosen, passedOver }) => void [chosen.id, passedOver[0]?.code])
     .once('pruned', ({ images }) => void images[0]?.length)
@@ -150,6 +152,21 @@ function events(ckpt: Checkpointer): void {
   ckpt.on('comitted', () => {});
   // @ts-expect-error a commit has no error
   ckpt.on('committed', ({ error }) => error);
+}
+
+function members(ckpt: Checkpointer): readonly MemberHandle[] {
+  // @ts-expect-error there is no such policy
+  ckpt.fork('kid', './kid.js', [], { opaque: 'never' });
+  const kid = ckpt.fork('kid', './kid.js', ['--fast'], { opaque: 'restart', cwd: '/tmp' });
+  return [kid, ckpt.worker('deaf', new URL('file:///deaf.js'), { workerData: 1, opaque: 'exclude' })];
+}
+
+async function membersOfMembers(): Promise<void> {
+  const ckpt = await joinCheckpointer();
+  const handles: readonly MemberHandle[] = [ckpt.fork('kid', './kid.js'), ckpt.worker('leaf', 'file:///leaf.js', { workerData: 1 })];
+  await ckpt.safe(Promise.all(handles.map(({ done }) => done)));
+  const file: never = ckpt.file('log', 'log.txt');
+  void file;
 }
 
 function errors(caught: unknown): ErrorCode | undefined {
@@ -177,4 +194,4 @@ async function tools(): Promise<void> {
   await restartImage('./ckpt', 'before-anneal');
 }
 
-void [options, registrations, handlers, calls, scope, events, errors, tools];
+void [options, registrations, handlers, calls, scope, events, members, membersOfMembers, errors, tools];

@@ -2,10 +2,18 @@ import { expect, test } from 'vitest';
 import { SafepointGate } from '../../packages/sdk/src/members/safepoint-gate.js';
 import { settle } from '../fixtures/conducted.js';
 
-function gate(): { gate: SafepointGate; arrivals: () => number } {
+function gate(): { gate: SafepointGate; arrivals: () => number; at: (now: number) => void } {
   let arrivals = 0;
-  const made = new SafepointGate(() => void arrivals++);
-  return { gate: made, arrivals: () => arrivals };
+  let now = 100;
+  const at = (time: number): void => {
+    now = time;
+  };
+  const made = new SafepointGate(
+    () => void arrivals++,
+    () => {},
+    { monotonic: () => now },
+  );
+  return { gate: made, arrivals: () => arrivals, at };
 }
 
 test('everybody stands when every task that joined does; nobody is everybody of an empty set', () => {
@@ -15,12 +23,29 @@ test('everybody stands when every task that joined does; nobody is everybody of 
   g.join('b', 'b:1');
   g.arrive('a', 'a:2', 'safepoint');
   expect(g.everybodyStands()).toBe(false);
-  expect(g.missing()).toEqual([{ task: 'b', lastSafepoint: 'b:1' }]);
+  expect(g.missing(100)).toEqual([{ task: 'b', registeredAt: 'b:1', sinceMs: 0, lastSafepoint: 'b:1' }]);
   g.arrive('b', 'b:2', 'call');
   expect(g.everybodyStands()).toBe(true);
   expect(arrivals()).toBe(2);
   g.leave('a', 'safepoint');
-  expect(g.missing()).toEqual([{ task: 'a', lastSafepoint: 'a:2' }]);
+  expect(g.missing(100)).toEqual([{ task: 'a', registeredAt: 'a:1', sinceMs: 0, lastSafepoint: 'a:2' }]);
+});
+
+test('who is missing is told with where it was begun, since when it is waited for, and what it was in last', () => {
+  const { gate: g, at } = gate();
+  g.join('main', 'main:1', 'start()');
+  at(150);
+  g.join('late', 'late:1');
+  g.arrive('late', 'late:2', 'safe');
+  g.leave('late', 'safe');
+  g.join('other', 'other:1');
+  g.arrive('other', 'other:2', 'safe');
+  at(200);
+  expect(g.missing(120)).toEqual([
+    { task: 'main', registeredAt: 'main:1', sinceMs: 80, lastSafepoint: 'start()' },
+    { task: 'late', registeredAt: 'late:1', sinceMs: 50, lastSafepoint: 'late:2, in safe(), whose promise has settled' },
+  ]);
+  expect(g.standing()).toEqual(["'other' stands in safe() at other:2"]);
 });
 
 test('two safepoints of one task are an error with both places; calls stand beside one', () => {

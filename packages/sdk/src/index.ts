@@ -7,7 +7,7 @@ export type { ChildOptions, MemberProgram, OnMember, RecordedMember, WorkerOptio
 export { openCheckpointer } from './app/open.js';
 export type { CheckpointerOptions, Logger, SignalAction } from './app/options.js';
 export type { Duration } from './base/duration.js';
-export { CheckpointError, type ErrorCode, type ErrorContext, type ErrorPhase, isCheckpointError } from './base/errors.js';
+export { CheckpointError, type ErrorCode, type ErrorContext, type ErrorPhase, isCheckpointError, type Missing } from './base/errors.js';
 export type { Clock, FileSystem, Ports } from './base/ports.js';
 export type { Handler, HandlerContext } from './checkpoint/handlers.js';
 export type { CheckpointBytes, CheckpointResult, CheckpointTimes, ImageInfo, RequestReason } from './checkpoint/request.js';

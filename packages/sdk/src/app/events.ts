@@ -6,7 +6,7 @@
  */
 import { channel } from 'node:diagnostics_channel';
 import { EventEmitter } from 'node:events';
-import { type CheckpointError, messageOf } from '../base/errors.js';
+import { type CheckpointError, type Missing, messageOf } from '../base/errors.js';
 import type { TrackingNote } from '../checkpoint/change-watch.js';
 import type { CheckpointResult, ImageInfo, RequestReason } from '../checkpoint/request.js';
 import type { PassedOver } from '../restart/select.js';
@@ -40,7 +40,7 @@ export interface CheckpointEvents {
   readonly waiting: {
     readonly reason: RequestReason;
     readonly sinceMs: number;
-    readonly missing: readonly { readonly task: string; readonly lastSafepoint: string }[];
+    readonly missing: readonly Missing[];
   };
   readonly restarted: StartResult;
   /** The start passed over newer images; told during start(). */

@@ -10,6 +10,7 @@ import { CheckpointError } from '../base/errors.js';
 import { callPlace } from '../base/place.js';
 import { systemClock } from '../base/system-ports.js';
 import type { CheckpointResult } from '../checkpoint/request.js';
+import type { FileOptions } from '../files/contract.js';
 import type { Channel } from '../members/channel.js';
 import type { MemberHandle } from '../members/participant.js';
 import { MEMBER_SHARED } from '../members/protocol.js';
@@ -51,6 +52,18 @@ export class MemberCheckpointer extends Registering {
     assertForkArguments(name, program, args, options);
     this.#life.assertNotFinished(`fork('${name}')`);
     return this.#life.nested.fork(name, program, args, options, callPlace());
+  }
+
+  /**
+   * Files are tracked in the program: a member sends it what it has to write.
+   * @throws CheckpointError ERR_CKPT_MEMBER
+   */
+  file(name: string, _path?: string, _options?: FileOptions): never {
+    throw new CheckpointError(
+      'ERR_CKPT_MEMBER',
+      `file('${name}') in member '${this.name}': a member tracks no files; declare it with file() in the program, which puts it back at a restart, and send it over a channel what is to be written, or read`,
+      { member: this.name, phase: 'register' },
+    );
   }
 
   /** This end of a channel to another member, or to the program (`main`). @throws TypeError */

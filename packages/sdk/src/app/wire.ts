@@ -5,6 +5,7 @@
  * 1. Requests that arrive while things are being wired wait in the conductor until start().
  */
 import { isCheckpointError } from '../base/errors.js';
+import { callPlace } from '../base/place.js';
 import { Background, type BackgroundEvents, type HelperThread } from '../checkpoint/background.js';
 import { captureMember } from '../checkpoint/capture.js';
 import { Conductor, type ConductorParts } from '../checkpoint/conductor.js';
@@ -75,7 +76,7 @@ export function wire(opened: Opened): Wired {
     () => life,
   );
   const conductor: Conductor = new Conductor(conductorParts(opened, rooms, () => life));
-  conductor.gate.join(MAIN, 'start()');
+  conductor.gate.join(MAIN, callPlace(), 'start()');
   const signals = listenToSignals(resolved.signals, (request) => conductor.ask(request), warn);
   const life: Life = new Life({
     ...rooms,

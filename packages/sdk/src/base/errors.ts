@@ -71,8 +71,19 @@ export interface ErrorContext {
   readonly section?: string;
   readonly handler?: string;
   readonly owner?: object;
-  /** Who did not come to a safepoint, and what each was last seen doing. */
-  readonly missing?: readonly { readonly task: string; readonly lastSafepoint: string }[];
+  /** Who did not come to a safepoint. */
+  readonly missing?: readonly Missing[];
+}
+
+/** A task or a member that is waited for. */
+export interface Missing {
+  readonly task: string;
+  /** Where it was begun or declared: `file:line:column`. */
+  readonly registeredAt: string;
+  /** How long it has been waited for, ms. */
+  readonly sinceMs: number;
+  /** Where it was last seen, and what is known of what it does. */
+  readonly lastSafepoint: string;
 }
 
 /** The step during which a failure happened. */

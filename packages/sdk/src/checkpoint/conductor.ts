@@ -11,11 +11,10 @@
  *    `waitingMs`: then the checkpoint is cancelled, everybody goes on, and the error says who did not arrive.
  * 6. The flag that safepoints poll is up while a checkpoint waits or everybody stands for one.
  */
-import type { CheckpointError } from '../base/errors.js';
+import type { CheckpointError, Missing } from '../base/errors.js';
 import type { Place } from '../base/place.js';
 import type { Clock } from '../base/ports.js';
-import type { MissingMember } from '../members/round.js';
-import { type Missing, type ProgramProgress, SafepointGate } from '../members/safepoint-gate.js';
+import { type ProgramProgress, SafepointGate } from '../members/safepoint-gate.js';
 import type { Progress } from '../members/set-contract.js';
 import { Batch } from './batch.js';
 import { Flight, type FlightParts } from './flight.js';
@@ -36,7 +35,7 @@ export interface OtherMembers {
   /** Begins a round. Returns why it cannot succeed. */
   gather(): CheckpointError | undefined;
   progress(program: ProgramProgress): Progress;
-  missing(): readonly MissingMember[];
+  missing(): readonly Missing[];
   /** Goes on without those that are missing, where the program has allowed that. @returns whether anybody was left out */
   leaveOut(): boolean;
   goOn(): void;
@@ -69,6 +68,7 @@ export class Conductor {
     this.gate = new SafepointGate(
       () => this.advance(),
       () => parts.members.goOn(),
+      parts.clock,
     );
     this.#waiting = new Waiting(parts.clock, parts.waitingMs);
   }
@@ -217,12 +217,13 @@ export class Conductor {
 
   /** Invariant 5; members may be left out, the program itself may not. */
   #losePatience(): void {
-    if (this.gate.missing().length === 0 && this.#parts.members.leaveOut()) this.advance();
+    if (this.gate.everybodyStands() && this.#parts.members.leaveOut()) this.advance();
     else this.cancel(quiesceTimedOut(this.#parts.waitingMs, this.#missing()));
   }
 
   #missing(): readonly Missing[] {
-    return [...this.gate.missing(), ...this.#parts.members.missing()];
+    const asked = this.#phase.at === 'quiescing' ? this.#phase.batch.since : 0;
+    return [...this.gate.missing(asked), ...this.#parts.members.missing()];
   }
 
   /** From here on everybody stands. */

@@ -5,9 +5,8 @@
  * 1. One report per period, from the request on; none once everybody stands. A single task is waited for without limit.
  * 2. Whoever stands waits for the others for one period, from the first stop on; it is told once a checkpoint that it is over.
  */
-import { CheckpointError } from '../base/errors.js';
+import { CheckpointError, type Missing } from '../base/errors.js';
 import type { Clock, Timer } from '../base/ports.js';
-import type { Missing } from '../members/safepoint-gate.js';
 
 export class Waiting {
   readonly #clock: Clock;
@@ -46,7 +45,9 @@ export class Waiting {
 }
 
 export function quiesceTimedOut(ms: number, missing: readonly Missing[]): CheckpointError {
-  const who = missing.map(({ task, lastSafepoint }) => `'${task}' (${lastSafepoint})`).join(', ');
+  const who = missing
+    .map(({ task, registeredAt, sinceMs, lastSafepoint }) => `'${task}' (from ${registeredAt}, asked ${sinceMs} ms ago: ${lastSafepoint})`)
+    .join(', ');
   return new CheckpointError(
     'ERR_CKPT_TIMEOUT',
     `checkpoint: not everybody came to a safepoint within ${ms} ms of the first: ${who} did not; let it come to safepoints more often, ` +

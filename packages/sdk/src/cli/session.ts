@@ -34,8 +34,9 @@ export class UsageError extends Error {
 export function tellError(terminal: Terminal, error: unknown, json: boolean, debug: boolean): number {
   const code = isCheckpointError(error) ? error.code : undefined;
   const message = messageOf(error);
+  const missing = isCheckpointError(error) && error.missing !== undefined ? { missing: error.missing } : {};
   if (json) {
-    terminal.err(`${toJson({ error: { ...(code === undefined ? {} : { code }), message } })}\n`);
+    terminal.err(`${toJson({ error: { ...(code === undefined ? {} : { code }), message, ...missing } })}\n`);
   } else {
     const suffix = code === undefined ? '' : ` ${terminal.errColors.dim(`[${code}]`)}`;
     terminal.err(`${terminal.errColors.red('ckpt:')} ${printableLines(message)}${suffix}\n`);

@@ -134,12 +134,14 @@ export class MemberAgent {
 
   /** Once for the same tasks: a synchronous loop comes by often. */
   #tellMissing(round: MemberRound): void {
-    const missing = this.gate.missing();
+    const missing = this.gate.missing(0);
     const names = missing.map(({ task }) => task).join();
     if (round.missing === names) return;
     round.missing = names;
-    const places = missing.map(({ task, lastSafepoint }) => `task '${task}' last seen at ${lastSafepoint}`);
-    this.post({ type: 'partly', round: round.number, missing: places.join(', ') });
+    const places = missing.map(({ task, registeredAt, lastSafepoint }) => {
+      return `task '${task}'${task === this.#parts.name ? '' : ` (begun at ${registeredAt})`} last seen at ${lastSafepoint}`;
+    });
+    this.post({ type: 'partly', round: round.number, missing: [...places, ...this.gate.standing()].join(', ') });
   }
 
   #take(message: ToMember): void {

@@ -78,6 +78,7 @@ export class OpaqueChild implements MemberHandle {
       entry: this.entry.url.href,
       finished: this.#stage === 'finished',
       opaque: this.policy,
+      ...(this.parent === undefined ? {} : { parent: this.parent }),
     };
   }
 
@@ -100,7 +101,6 @@ export class OpaqueChild implements MemberHandle {
   }
 
   async terminate(): Promise<void> {
-    if (this.#stage === 'left') return;
     this.#stage = 'left';
     this.#resolve();
     await this.#carrier?.terminate();

@@ -57,7 +57,15 @@ async function order(round: Round, live: readonly Participant[], parts: OrderPar
     if (round.pending.size === 0) resolve();
   });
   try {
-    await within(clock, answers, { ms, keepAlive: true, onTimeout: () => noAnswer([...round.pending], ms) });
+    await within(clock, answers, {
+      ms,
+      keepAlive: true,
+      onTimeout: () =>
+        noAnswer(
+          parts.all().filter(({ name }) => round.pending.has(name)),
+          ms,
+        ),
+    });
   } catch (error) {
     if (!isCheckpointError(error, 'ERR_CKPT_TIMEOUT') || onMemberError === 'cancel') throw error;
     for (const name of [...round.pending]) parts.leaveOut(name, error.message);

@@ -70,6 +70,10 @@ export class Participant implements MemberHandle {
   /** Where it stands in the present round. */
   arrival: Arrival | undefined;
   lastPlace: string | undefined;
+  /** Which of its tasks do not stand, where some do. */
+  partly: string | undefined;
+  /** When it was last asked to come to a safepoint, on the monotonic clock. */
+  askedAt = 0;
   final: { readonly captured: CapturedMember; sent: Counts; readonly unsent: ChannelRecord[] } | undefined;
   /** Why it is dead, or why its start failed. */
   failure: CheckpointError | undefined;
@@ -186,7 +190,7 @@ export class Participant implements MemberHandle {
     const step = this.passedStep;
     const receiving = Atomics.load(this.#shared, MEMBER_SHARED.RECEIVING) > 0 ? ', waiting in receive()' : '';
     const at = this.lastPlace === undefined ? 'no safepoint of it was seen yet' : `last seen at ${this.lastPlace}`;
-    return `${at}${step === NO_STEP ? '' : `, step ${step}`}${receiving}`;
+    return `${this.partly ?? at}${step === NO_STEP ? '' : `, step ${step}`}${receiving}`;
   }
 
   #take(message: FromMember): void {

@@ -4,7 +4,7 @@
  * Invariants
  * 1. A member that has passed a step without stopping stops beyond it; one that stands, where it stands.
  */
-import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
+import { CheckpointError, isCheckpointError, type Missing, messageOf } from '../base/errors.js';
 import type { MemberRecord } from '../image/contract.js';
 import type { ChannelRecord } from './channel.js';
 import { membersOf } from './channel-table.js';
@@ -12,12 +12,6 @@ import { CHANNELS_SECTION, encodedSection } from './encoded-section.js';
 import type { Participant } from './participant.js';
 import { joined } from './parts.js';
 import { type CapturedMember, type Counts, NO_STEP, PROGRAM } from './protocol.js';
-
-/** A member that has not arrived. */
-export interface MissingMember {
-  readonly task: string;
-  readonly lastSafepoint: string;
-}
 
 export interface Round {
   readonly number: number;
@@ -79,14 +73,21 @@ export function leftDuring(name: string): CheckpointError {
 }
 
 /** A handler that is too slow is told by its member, earlier and by name. */
-export function noAnswer(members: readonly string[], ms: number): CheckpointError {
-  const who = members.map((name) => `'${name}'`).join(', ');
-  const missing = members.map((task) => ({ task, lastSafepoint: 'it stands at a safepoint, in a handler or a capture function' }));
+export function noAnswer(members: readonly Participant[], ms: number): CheckpointError {
+  const who = members.map(({ name, place }) => `'${name}' (declared at ${String(place)})`).join(', ');
+  const missing = members.map(({ name, place }): Missing => {
+    return {
+      task: name,
+      registeredAt: String(place),
+      sinceMs: ms,
+      lastSafepoint: 'it stands at a safepoint, in a handler or a capture function',
+    };
+  });
   return new CheckpointError(
     'ERR_CKPT_TIMEOUT',
     `checkpoint: ${who} did not run its handlers, or capture, within ${ms} ms (twice handlerTimeout); make them quicker, raise handlerTimeout, ` +
       'or end the member with terminate(). Nothing was written, everybody goes on',
-    { phase: 'handlers', missing, ...(members[0] === undefined ? {} : { member: members[0] }) },
+    { phase: 'handlers', missing, ...(members[0] === undefined ? {} : { member: members[0].name }) },
   );
 }
 

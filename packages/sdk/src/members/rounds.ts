@@ -10,23 +10,12 @@
  * 3. Where one member fails, nobody's part is used: the round is over with an error, and everybody goes on.
  * 4. A member that died refuses every round, unless such members are excluded.
  */
-import type { CheckpointError } from '../base/errors.js';
+import type { CheckpointError, Missing } from '../base/errors.js';
 import { prepareAndCapture } from './orders.js';
 import type { Participant } from './participant.js';
 import type { CapturedMember, FromMember } from './protocol.js';
 import type { Roster } from './roster.js';
-import {
-  beyond,
-  failureOf,
-  finishedParts,
-  highest,
-  isBehind,
-  type MissingMember,
-  newRound,
-  type Round,
-  reach,
-  recordsOf,
-} from './round.js';
+import { beyond, failureOf, finishedParts, highest, isBehind, newRound, type Round, reach, recordsOf } from './round.js';
 import type { MemberSetParts, Progress } from './set-contract.js';
 
 const LOOK_AGAIN_MS = 5;
@@ -70,11 +59,17 @@ export class Rounds {
     return this.#roster.live().some(({ arrival }) => arrival !== undefined);
   }
 
-  missing(): readonly MissingMember[] {
+  missing(): readonly Missing[] {
     if (!this.gathering) return [];
+    const now = this.#parts.clock.monotonic();
     return this.#asked()
       .filter(({ arrival }) => arrival === undefined)
-      .map((participant) => ({ task: participant.name, lastSafepoint: participant.describe() }));
+      .map((participant) => ({
+        task: participant.name,
+        registeredAt: String(participant.place),
+        sinceMs: Math.round(now - participant.askedAt),
+        lastSafepoint: participant.describe(),
+      }));
   }
 
   /** Goes on without those that have not arrived, where that is allowed. @returns whether anybody was left out */
@@ -180,10 +175,11 @@ export class Rounds {
       case 'arrived':
         from.arrival = { step: message.step, place: message.place };
         from.lastPlace = message.place;
+        from.partly = undefined;
         this.#parts.advanced();
         return;
       case 'partly':
-        from.lastPlace = message.missing;
+        from.partly = message.missing;
         return;
       case 'leave':
         if (round.at === 'gathering') this.#runOn(from, round);
@@ -237,6 +233,7 @@ export class Rounds {
 
   #ask(participant: Participant, round: number): void {
     participant.arrival = undefined;
+    participant.askedAt = this.#parts.clock.monotonic();
     participant.post({ type: 'quiesce', round });
   }
 

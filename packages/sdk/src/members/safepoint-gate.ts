@@ -10,8 +10,10 @@
  *    waited for a task that has ended: another member, or task, may need what it does next.
  * 5. Nothing here decides when a checkpoint begins: it is told of everybody who came to stand, or ended.
  */
-import { CheckpointError } from '../base/errors.js';
+import { CheckpointError, type Missing } from '../base/errors.js';
 import type { Place } from '../base/place.js';
+import type { Clock } from '../base/ports.js';
+import { systemClock } from '../base/system-ports.js';
 
 /** By what a task stands: at a safepoint, in a call that asked for a checkpoint and waits for its capture, or for a task to end. */
 export type StandKind = 'safepoint' | 'safe' | 'call' | 'task';
@@ -29,18 +31,16 @@ interface Task {
   calls: number;
   /** Tasks it has begun and that have not ended. */
   begun: number;
+  /** Where it was begun, and when. */
+  readonly place: Place;
+  readonly since: number;
   lastPlace: Place;
+  lastKind: StandKind;
   /** What counts as done only once the task goes on. */
   onLeave: (() => void)[];
 }
 
 const standing = (task: Task): boolean => task.safepoint !== undefined || task.calls > 0 || task.begun > 0;
-
-/** A task that has not arrived, for the report on why nothing happens. */
-export interface Missing {
-  readonly task: string;
-  readonly lastSafepoint: string;
-}
 
 /** Where the program stands, or what it has passed. */
 export interface ProgramProgress {
@@ -52,16 +52,20 @@ export class SafepointGate {
   readonly #tasks = new Map<string, Task>();
   readonly #arrived: () => void;
   readonly #opened: () => void;
+  readonly #clock: Pick<Clock, 'monotonic'>;
   #held: { readonly opened: Promise<void>; readonly open: () => void; readonly mode: HoldMode } | undefined;
 
   /** @param arrived called after a task came to stand, or ended @param opened called when the gate was opened */
-  constructor(arrived: () => void, opened: () => void = () => {}) {
+  constructor(arrived: () => void, opened: () => void = () => {}, clock: Pick<Clock, 'monotonic'> = systemClock) {
     this.#arrived = arrived;
     this.#opened = opened;
+    this.#clock = clock;
   }
 
-  join(key: string, place: Place): void {
-    this.#tasks.set(key, { key, safepoint: undefined, step: undefined, passes: false, calls: 0, begun: 0, lastPlace: place, onLeave: [] });
+  /** @param lastPlace where it counts as seen before its first safepoint */
+  join(key: string, place: Place, lastPlace: Place = place): void {
+    const nothing = { safepoint: undefined, step: undefined, passes: false, calls: 0, begun: 0 };
+    this.#tasks.set(key, { key, ...nothing, place, since: this.#clock.monotonic(), lastPlace, lastKind: 'safepoint', onLeave: [] });
   }
 
   /** The task has ended: it is waited for no more. */
@@ -99,10 +103,25 @@ export class SafepointGate {
     return [...this.#tasks.values()].some(standing);
   }
 
-  missing(): readonly Missing[] {
+  /** @param asked since when they are waited for, on the monotonic clock */
+  missing(asked: number): readonly Missing[] {
+    const now = this.#clock.monotonic();
     return [...this.#tasks.values()]
       .filter((task) => !standing(task))
-      .map((task) => ({ task: task.key, lastSafepoint: String(task.lastPlace) }));
+      .map((task) => ({
+        task: task.key,
+        registeredAt: String(task.place),
+        sinceMs: Math.round(now - Math.max(asked, task.since)),
+        lastSafepoint: `${task.lastPlace}${task.lastKind === 'safe' ? ', in safe(), whose promise has settled' : ''}`,
+      }));
+  }
+
+  /** What those that stand wait in. */
+  standing(): readonly string[] {
+    const words = { safepoint: 'at a safepoint', safe: 'in safe()', call: 'in checkpoint()', task: 'for its tasks' } as const;
+    return [...this.#tasks.values()]
+      .filter(standing)
+      .map(({ key, lastKind, lastPlace }) => `'${key}' stands ${words[lastKind]} at ${String(lastPlace)}`);
   }
 
   /**
@@ -130,6 +149,7 @@ export class SafepointGate {
       task.passes = false;
     }
     task.lastPlace = place;
+    task.lastKind = kind;
     this.#arrived();
   }
 

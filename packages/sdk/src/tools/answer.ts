@@ -3,7 +3,7 @@
  *
  * Invariants
  * 1. Text that is not complete JSON yet is no answer; complete JSON of another shape is ERR_CKPT_REQUEST.
- * 2. A failure keeps the program's own code and message.
+ * 2. A failure keeps the program's own code and message, and who did not come to a safepoint.
  */
 import { z } from 'zod';
 import { CheckpointError, ERROR_CODES, type ErrorCode } from '../base/errors.js';
@@ -29,9 +29,16 @@ const resultSchema = z.object({
   bytes: z.object({ state: amount, dirty: amount, uncopied: amount.default(0), stored: amount }),
 });
 
+/** Who did not come. Left out where the program, of another version, tells it otherwise. */
+const missingSchema = z.object({ task: z.string(), registeredAt: z.string(), sinceMs: amount, lastSafepoint: z.string() });
+const contextSchema = z.object({ member: z.string().optional(), missing: z.array(missingSchema).optional() });
+
 const answerSchema = z.discriminatedUnion('ok', [
   z.object({ ok: z.literal(true), result: resultSchema }),
-  z.object({ ok: z.literal(false), error: z.object({ code: z.string().optional(), message: z.string() }) }),
+  z.object({
+    ok: z.literal(false),
+    error: z.object({ code: z.string().optional(), message: z.string(), checkpoint: contextSchema.optional().catch(undefined) }),
+  }),
 ]);
 
 /** @throws CheckpointError the program's own failure, or ERR_CKPT_REQUEST for an answer of another shape */
@@ -51,7 +58,7 @@ export function understandAnswer(text: string, path: string): CheckpointResult |
     );
   }
   const answer = parsed.data;
-  if (!answer.ok) throw programFailure(answer.error.code, answer.error.message);
+  if (!answer.ok) throw programFailure(answer.error);
   const { image } = answer.result;
   return { ...answer.result, image: { ...image, name: image.name, parent: image.parent } };
 }
@@ -68,8 +75,12 @@ function isErrorCode(code: string | undefined): code is ErrorCode {
   return code !== undefined && Object.hasOwn(ERROR_CODES, code);
 }
 
-function programFailure(code: string | undefined, message: string): CheckpointError {
-  if (isErrorCode(code)) return new CheckpointError(code, `the program answered: ${message}`, { phase: 'request' });
+function programFailure({ code, message, checkpoint }: Extract<z.infer<typeof answerSchema>, { ok: false }>['error']): CheckpointError {
+  if (isErrorCode(code)) {
+    const { member, missing } = checkpoint ?? {};
+    const about = { ...(member === undefined ? {} : { member }), ...(missing === undefined ? {} : { missing }) };
+    return new CheckpointError(code, `the program answered: ${message}`, { phase: 'request', ...about });
+  }
   return new CheckpointError(
     'ERR_CKPT_REQUEST',
     `the program answered with a failure${code === undefined ? '' : ` (${code})`}: ${message}`,
