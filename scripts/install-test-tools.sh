@@ -17,8 +17,10 @@ missing=()
 for tool in "${!package_of[@]}"; do
   command -v "$tool" >/dev/null || missing+=("${package_of[$tool]}")
 done
+python=/usr/bin/python3
+[ -x "$python" ] || python=python3
 for module in brotli zstandard; do
-  python3 -c "import $module" 2>/dev/null || missing+=("python3-$module")
+  "$python" -c "import $module" 2>/dev/null || missing+=("python3-$module")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +16,8 @@ import { describeBytes, describeGolden, FOLDER, goldenBytes, goldenDescription, 
 
 const READER = fileURLToPath(new URL('./read_image.py', import.meta.url));
 const DOCUMENT = fileURLToPath(new URL('../../docs/image-format.md', import.meta.url));
+/** That of the system first: the modules are packages of the system, and another one in the path may lack them. */
+const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
 const MUTATED = 150;
 const FIRST = [
   'base',
@@ -35,7 +37,7 @@ const FIRST = [
 const NEED_ZSTD: readonly string[] = isAvailable('zstd') ? [] : ['zstd'];
 
 function python(...args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync('python3', [READER, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+  return spawnSync(PYTHON, [READER, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
 }
 
 describe('golden images', () => {
