@@ -5,17 +5,19 @@
  * Invariants
  * 1. Jobs are done one after the other, in the order they came.
  * 2. A tick is only set while the program takes it; otherwise the thread slows down.
- * 3. `stop` is answered after everything before it; `assert-newest` is answered at once, and a piece that was asked for is
+ * 3. The files of a small image are written without the pool of threads, so that it is durable soon.
+ * 4. `stop` is answered after everything before it; `assert-newest` is answered at once, and a piece that was asked for is
  *    taken at once.
  */
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { packError } from './base/error-transfer.js';
 import { isCheckpointError, messageOf } from './base/errors.js';
 import type { Ports } from './base/ports.js';
+import { PromptFileSystem } from './base/prompt-file-system.js';
 import { loadPorts } from './base/system-ports.js';
 import { CompressionChoice } from './checkpoint/choose-compression.js';
 import { Incremental, isStaged } from './checkpoint/incremental.js';
-import { persist, pruneAfter } from './checkpoint/persist.js';
+import { isSmall, persist, pruneAfter } from './checkpoint/persist.js';
 import { type FromThread, LIFE_ENDED, type PersistJob, SHARED, type ThreadData, type ToThread } from './checkpoint/thread-protocol.js';
 import { isUncopied, Wanting } from './checkpoint/uncopied.js';
 import { Audit } from './files/audit.js';
@@ -37,6 +39,8 @@ class HelperThread {
   readonly #port: MessagePort;
   readonly #shared: Int32Array;
   readonly #ports: Ports;
+  /** Absent with ports of the program's own. */
+  readonly #prompt: PromptFileSystem | undefined;
   readonly #store: Store;
   readonly #writer: ImageWriter;
   readonly #contents: Contents;
@@ -52,10 +56,11 @@ class HelperThread {
   #beats = 0;
   #stopped = false;
 
-  constructor(data: ThreadData, ports: Ports) {
+  constructor(data: ThreadData, ports: Ports, prompt: PromptFileSystem | undefined) {
     this.#port = data.port;
     this.#shared = new Int32Array(data.shared);
     this.#ports = ports;
+    this.#prompt = prompt;
     this.#store = openDirectoryStore(data.location, ports);
     this.#writer = this.#store.writer(data.epoch);
     this.#contents = new Contents(this.#store, ports.fileSystem);
@@ -131,6 +136,7 @@ class HelperThread {
     const { input } = job;
     const shadows = input.buffers.filter(isStaged).map(({ key, memory }) => ({ key, memory }));
     const buffers = input.buffers.map((buffer) => (isUncopied(buffer) ? this.#wanting.streamed(buffer) : buffer));
+    if (this.#prompt !== undefined) this.#prompt.prompt = isSmall(job);
     try {
       const image = await persist(
         { ...job, input: { ...input, buffers } },
@@ -152,6 +158,8 @@ class HelperThread {
     } catch (error) {
       this.#send({ type: 'persisted', number: job.number, error: packError(error), shadows });
       return;
+    } finally {
+      if (this.#prompt !== undefined) this.#prompt.prompt = false;
     }
     const images = await pruneAfter(job, this.#store, (message) => this.#send({ type: 'warn', message }));
     if (images.length > 0) this.#send({ type: 'pruned', images });
@@ -204,4 +212,16 @@ class HelperThread {
 }
 
 const data = workerData as ThreadData; // only checkpoint/background.ts starts this file
-void loadPorts(data.portsAddress).then((ports) => new HelperThread(data, ports).run());
+
+async function start(): Promise<void> {
+  const ports = await loadPorts(data.portsAddress);
+  if (data.portsAddress !== undefined) return new HelperThread(data, ports, undefined).run();
+  const shared = new Int32Array(data.shared);
+  const prompt = new PromptFileSystem({
+    begin: () => Atomics.store(shared, SHARED.IN_CALL, 1),
+    end: () => Atomics.store(shared, SHARED.IN_CALL, 0),
+  });
+  return new HelperThread(data, { ...ports, fileSystem: prompt }, prompt).run();
+}
+
+void start();

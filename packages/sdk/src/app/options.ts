@@ -12,6 +12,7 @@ import { z } from 'zod';
 import { parseBytes } from '../base/byte-size.js';
 import { type Duration, parseDuration } from '../base/duration.js';
 import { isId, isImageName } from '../base/ids.js';
+import { INTERPRETED } from '../base/interpreted.js';
 import type { Compression } from '../checkpoint/choose-compression.js';
 import type { OpenFilesMode } from '../files/audit.js';
 import { parseRootsVariable, ROOTS_VARIABLE, type Root } from '../files/mapped-paths.js';
@@ -184,7 +185,7 @@ const SCHEMA = z.strictObject({
 
 /** @throws TypeError naming the option, what was expected and what was found */
 export function resolveOptions(options: CheckpointerOptions, env: NodeJS.ProcessEnv): ResolvedOptions {
-  const parsed = SCHEMA.safeParse(options);
+  const parsed = SCHEMA.safeParse(options, INTERPRETED);
   if (!parsed.success)
     throw new TypeError(`openCheckpointer: ${parsed.error.issues.map((issue) => describeIssue(issue, options)).join('; ')}`);
   const given = parsed.data;

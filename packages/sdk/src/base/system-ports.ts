@@ -16,11 +16,18 @@ const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
 function open(path: string, flags: number, mode?: number): Promise<OpenFile> {
   return new Promise((resolve, reject) => {
-    files.open(path, flags, mode, (error, fd) => (error === null ? resolve(openFile(fd)) : reject(error)));
+    files.open(path, flags, mode, (error, fd) => (error === null ? resolve(openedFile(fd)) : reject(error)));
   });
 }
 
-function openFile(fd: number): OpenFile {
+function closeFile(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    files.close(fd, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+/** The file of a descriptor, which it closes once. */
+export function openedFile(fd: number, close: (fd: number) => Promise<void> = closeFile): OpenFile {
   let closed: Promise<void> | undefined;
   const use = <T>(begin: (done: (error: Error | null, result?: T) => void) => void): Promise<T> =>
     new Promise((resolve, reject) => {
@@ -37,10 +44,8 @@ function openFile(fd: number): OpenFile {
     sync: () => use<void>((done) => files.fsync(fd, done)),
     stat: () => use<Stats>((done) => files.fstat(fd, done)),
     close: () => {
-      if (closed !== undefined) return closed;
-      const closing = use<void>((done) => files.close(fd, done));
-      closed = closing;
-      return closing;
+      closed ??= close(fd);
+      return closed;
     },
   };
 }

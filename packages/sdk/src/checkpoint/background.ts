@@ -121,7 +121,7 @@ export class Background {
       this.drain();
       if (settled()) return;
       const now = Atomics.load(this.shared, SHARED.LIFE);
-      if (now !== life) since = performance.now();
+      if (now !== life || Atomics.load(this.shared, SHARED.IN_CALL) !== 0) since = performance.now();
       life = now;
       if (now === LIFE_ENDED) this.#lost(this.#worker, 'it ended while the program waited for it');
       else if (performance.now() - since > SILENCE_MS) this.#lost(this.#worker, `it showed no life for ${SILENCE_MS / 1_000} s`);
@@ -176,6 +176,7 @@ export class Background {
 
   #launch(): void {
     Atomics.store(this.shared, SHARED.LIFE, 0);
+    Atomics.store(this.shared, SHARED.IN_CALL, 0);
     const { port1, port2 } = new MessageChannel();
     const data: ThreadData = { ...this.#data, port: port2, shared: this.shared.buffer as SharedArrayBuffer }; // made so in the constructor
     const worker = new Worker(new URL('./helper-thread.js', import.meta.url), {

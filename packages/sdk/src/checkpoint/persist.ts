@@ -13,11 +13,13 @@ import type { Audit } from '../files/audit.js';
 import type { SecuredFile } from '../files/contents.js';
 import { secureFile } from '../files/secure.js';
 import type { ImageInput, ImageRef, StreamedBuffer } from '../image/contract.js';
-import { writeImage } from '../image/writer.js';
+import { lengthOf, writeImage } from '../image/writer.js';
 import type { ImageWriter, Published, Store } from '../store/contract.js';
 import { type BuildParts, buildUpon } from './built-upon.js';
 import type { CompressionChoice } from './choose-compression.js';
 import type { PersistedImage, PersistJob } from './thread-protocol.js';
+
+const SMALL_BYTES = 2 ** 16;
 
 export interface PersistParts extends BuildParts {
   readonly writer: ImageWriter;
@@ -71,6 +73,12 @@ async function secureFiles({ files }: Pick<PersistJob, 'files'>, writer: ImageWr
   if (files.open.length > 0) await writer.assertNewest();
   for (const captured of files.open) secured.push({ captured, record: await secureFile(captured, fs) });
   return secured;
+}
+
+/** Whether the disk's syncs are nearly all that its image takes. */
+export function isSmall({ input, files }: PersistJob): boolean {
+  if (files.open.length > 0 || files.carried.length > 0) return false;
+  return [...input.sections, ...input.buffers].reduce((sum, record) => sum + lengthOf(record), 0) <= SMALL_BYTES;
 }
 
 /** @returns what was deleted; a failure is a warning, because the image itself is safe */

@@ -24,7 +24,9 @@ export const SHARED = {
   MESSAGES: 2,
   /** 0 until the thread runs, then counted up by it about once a second; LIFE_ENDED when it is over. */
   LIFE: 3,
-  LENGTH: 4,
+  /** Not zero: the thread waits for the operating system, and gives no sign of life until that answers. */
+  IN_CALL: 4,
+  LENGTH: 5,
 } as const;
 
 export const LIFE_ENDED = -1;

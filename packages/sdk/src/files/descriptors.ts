@@ -75,7 +75,7 @@ export function linkOf(fd: number): DescriptorLink | undefined {
 /** A folder as the kernel calls it in the targets of descriptors. */
 export function realFolder(path: string): string {
   try {
-    return realpathSync(path);
+    return realpathSync.native(path);
   } catch {
     return path;
   }
@@ -90,12 +90,14 @@ export function describeDescriptor({ fd, target }: DescriptorLink, known?: Descr
   if (known?.target === target && !target.startsWith('/')) return known;
   try {
     const stat = fstatSync(fd);
-    const info = readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8');
+    const kind = kindOf(target, stat);
+    // Nobody asks what a device or the kernel's own is open for, and each look costs as much as all else here.
+    const info = kind === 'own' ? '' : readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8');
     const position = Number(/^pos:\s*(\d+)/m.exec(info)?.[1] ?? Number.NaN);
     return {
       fd,
       target,
-      kind: kindOf(target, stat),
+      kind,
       identity: { dev: stat.dev, ino: stat.ino },
       size: stat.size,
       mode: stat.mode & 0o7777,

@@ -7,6 +7,7 @@
 import { isAbsolute, normalize } from 'node:path';
 import { z } from 'zod';
 import { CheckpointError } from '../base/errors.js';
+import { INTERPRETED } from '../base/interpreted.js';
 import type { FileRecord } from '../image/contract.js';
 import type { TrackedFileRecord } from './contract.js';
 import { FILE_NUMBER } from './file-number.js';
@@ -38,7 +39,7 @@ const SCHEMA: z.ZodType<TrackedFileRecord> = z
 
 /** @throws CheckpointError ERR_CKPT_IMAGE_CORRUPT */
 export function parseFileRecord(record: FileRecord, image: string): TrackedFileRecord {
-  const parsed = SCHEMA.safeParse(record);
+  const parsed = SCHEMA.safeParse(record, INTERPRETED);
   if (parsed.success) return parsed.data;
   const found = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'the record'}: ${issue.message}`).join('; ');
   throw new CheckpointError('ERR_CKPT_IMAGE_CORRUPT', `reading the file '${record.name}' of image ${image}: ${found}; name another image`, {

@@ -9,15 +9,19 @@ import type { ByteSink } from './contract.js';
 import { roundUp } from './format.js';
 
 const GATHER_BYTES = 256 * 2 ** 10;
+/** Kept for the next image: memory is slow when it is new. */
+let spare: Uint8Array | undefined;
 
 export class Output {
   position = 0;
   readonly #sink: ByteSink;
-  readonly #gathered = new Uint8Array(GATHER_BYTES);
+  readonly #gathered: Uint8Array;
   #used = 0;
 
   constructor(sink: ByteSink) {
     this.#sink = sink;
+    this.#gathered = spare ?? new Uint8Array(GATHER_BYTES);
+    spare = undefined;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -35,6 +39,11 @@ export class Output {
   async align(step: number): Promise<void> {
     const padding = roundUp(this.position, step) - this.position;
     if (padding > 0) await this.write(new Uint8Array(padding));
+  }
+
+  /** After the last flush: nothing may be written any more. */
+  end(): void {
+    spare = this.#gathered;
   }
 
   async flush(): Promise<void> {

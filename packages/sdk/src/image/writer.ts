@@ -105,5 +105,6 @@ async function finish(out: Output, header: Uint8Array, manifest: Manifest): Prom
   const size = out.position + TRAILER_BYTES;
   await out.write(makeTrailer(header, { manifestOffset, manifestLength: bytes.length, fileLength: size, manifestHash }));
   await out.flush();
+  out.end();
   return { manifest, manifestHash: hex(manifestHash), size };
 }

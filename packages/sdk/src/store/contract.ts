@@ -181,9 +181,12 @@ export interface Incarnation extends ImageWriter {
   child(pid: number): Promise<() => Promise<void>>;
 }
 
-/** Tells whether what was read has the shape that the caller knows; a zod schema is one. */
+/** Tells whether what was read has the shape that the caller knows; a zod schema is one, and is told to be quick about it. */
 export interface RecordShape<T> {
-  safeParse(value: unknown):
+  safeParse(
+    value: unknown,
+    how?: { readonly jitless?: boolean },
+  ):
     | { readonly success: true; readonly data: T }
     | {
         readonly success: false;

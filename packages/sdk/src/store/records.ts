@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import { CheckpointError } from '../base/errors.js';
 import { isId } from '../base/ids.js';
+import { INTERPRETED } from '../base/interpreted.js';
 import type { EpochRecord, OwnerIdentity, RecordShape, RunRecord, Seal } from './contract.js';
 
 /** Largest record but a claim's. */
@@ -98,7 +99,7 @@ function parse<T>(shape: RecordShape<T>, bytes: Uint8Array, path: string): T {
   } catch {
     throw damaged(path, 'bytes that are no JSON');
   }
-  const result = shape.safeParse(value);
+  const result = shape.safeParse(value, INTERPRETED);
   if (result.success) return result.data;
   throw damaged(path, result.error.issues.map((issue) => `${issue.path.join('.') || 'the record'}: ${issue.message}`).join(', '));
 }
