@@ -239,7 +239,7 @@ for (;;) await ckpt.safepoint();
 `,
     });
     const program = (onMemberError: string): string => `
-const ckpt = await open({ dir: 'store-${onMemberError}', handlerTimeout: '2s', onMemberError: '${onMemberError}', quiesceTimeout: 150 });
+const ckpt = await open({ dir: 'store-${onMemberError}', handlerTimeout: '4s', onMemberError: '${onMemberError}', quiesceTimeout: 150 });
 const [fine, hang] = [false, true].map((hangs) => ckpt.worker(hangs ? 'hang' : 'fine', new URL('./w.mjs', import.meta.url), { workerData: hangs }));
 await ckpt.start();
 for (const word of ['first', 'second']) {
