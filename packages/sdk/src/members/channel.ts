@@ -29,16 +29,18 @@ export interface Channel<T = unknown, R = unknown> extends AsyncIterable<T> {
   /**
    * Asks the peer and resolves with its reply. Use `safe(request(value))`: after a restart the program asks the same again, and
    * gets the reply to the request that is on its way.
+   * @param transfer buffers to hand over instead of copying them
    * @throws CheckpointError ERR_CKPT_MEMBER when the peer refuses it, and as receive()
    */
-  request(value: T): Promise<R>;
+  request(value: T, transfer?: readonly ArrayBuffer[]): Promise<R>;
   /** What the peer asks, in order, each once over all lives. Each turn is a safepoint. */
   requests(): AsyncIterable<ChannelRequest<T>>;
   /**
    * Answers a request, at any time after it was handed out, in this life or another.
+   * @param transfer buffers to hand over instead of copying them
    * @throws CheckpointError ERR_CKPT_PHASE the second time
    */
-  reply(id: string, value: R): void;
+  reply(id: string, value: R, transfer?: readonly ArrayBuffer[]): void;
   /** Answers that there will be no reply: the request is rejected. @throws CheckpointError ERR_CKPT_PHASE as reply() */
   refuse(id: string, why: string): void;
 }
@@ -69,7 +71,7 @@ export class ChannelEnd implements Channel {
   #roomy: (() => void)[] = [];
   #port: MessagePort | undefined;
   #held = false;
-  readonly #requests: Requests;
+  #requests: Requests;
   #peerGone = false;
   /** All that was posted, which a drain waits for; of these, the messages. */
   #sent = 0;
@@ -83,10 +85,21 @@ export class ChannelEnd implements Channel {
     this.#inbox = [...record.inbox];
     this.#outbox = [...record.outbox];
     this.#hooks = hooks;
-    this.#requests = new Requests(record.requests, {
-      channel: record.name,
-      peer: record.peer,
-      hooks,
+    this.#requests = this.#restoredRequests(record);
+  }
+
+  /** Before anything was sent or received: begins from another record of the same channel. */
+  replace(record: ChannelRecord): void {
+    this.#inbox.splice(0, this.#inbox.length, ...record.inbox);
+    this.#outbox.splice(0, this.#outbox.length, ...record.outbox);
+    this.#requests = this.#restoredRequests(record);
+  }
+
+  #restoredRequests({ name, peer, requests }: ChannelRecord): Requests {
+    return new Requests(requests, {
+      channel: name,
+      peer,
+      hooks: this.#hooks,
       canPost: () => this.#port !== undefined && !this.#held,
       post: (message) => this.#post(message),
       peerGone: () => this.#peerGone,
@@ -122,8 +135,8 @@ export class ChannelEnd implements Channel {
     return { next: async () => ({ done: false, value: await this.#hooks.safe(this.receive()) }) };
   }
 
-  request(value: unknown): Promise<unknown> {
-    return this.#requests.ask(value);
+  request(value: unknown, transfer: readonly ArrayBuffer[] = []): Promise<unknown> {
+    return this.#requests.ask(value, transfer);
   }
 
   requests(): AsyncIterable<ChannelRequest> {
@@ -134,8 +147,8 @@ export class ChannelEnd implements Channel {
     return { [Symbol.asyncIterator]: () => ({ next }) };
   }
 
-  reply(id: string, value: unknown): void {
-    this.#requests.answer(id, { value });
+  reply(id: string, value: unknown, transfer: readonly ArrayBuffer[] = []): void {
+    this.#requests.answer(id, { value }, transfer);
   }
 
   refuse(id: string, why: string): void {
