@@ -4,13 +4,14 @@
  *   node heat.js FOLDER [WORKERS] [channels | processes | shared]
  *
  * `channels`: threads that send each other their edge rows; `processes`: the same with forked processes; `shared`: threads on one
- * shared memory, with a barrier of Atomics. Killed at any moment and started again, with whatever number of workers it was
- * begun, it ends with the same bits as one worker alone. Writes FOLDER/plate.bin at the end.
+ * shared memory, with a barrier of Atomics. Killed at any moment and started again, with as many workers or with another number,
+ * it ends with the same bits as one worker alone. Writes FOLDER/plate.bin at the end.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openCheckpointer } from '@ckpt/sdk';
 import { rowsOf } from './grid.js';
+import { otherStrips } from './other-strips.js';
 
 const [folder = 'out', workers = '4', how = 'channels'] = process.argv.slice(2);
 const parts = Number(workers);
@@ -33,6 +34,7 @@ const members = Array.from({ length: parts }, (_, part) => {
   if (how === 'processes') return ckpt.fork(`strip-${part}`, program, task.map(String));
   return ckpt.worker(`strip-${part}`, program, { workerData: task });
 });
+ckpt.rescale((old) => otherStrips(old, parts, size)); // asked when the image has another number of strips
 const { restarted, finished } = await ckpt.start();
 console.log(restarted ? 'going on' : 'beginning');
 

@@ -43,7 +43,7 @@ export async function begin(opened: Opened, rooms: Beginning): Promise<StartResu
   const head = selection.kind === 'image' ? selection.contents.manifest : undefined;
   const image = selection.kind === 'image' && head !== undefined ? imageInfo(head, selection.entry.path) : undefined;
   runClock.start(head?.image.clockMs ?? 0);
-  members.plan();
+  members.plan(image?.finished === true);
   const { carried, dropped } = await applyRestart({
     clock: ports.clock,
     keepAlive,

@@ -17,6 +17,7 @@ import type { Channel } from '../members/channel.js';
 import type { MemberHandle } from '../members/participant.js';
 import type { SafepointGate } from '../members/safepoint-gate.js';
 import type { StartPlan } from '../restart/plan.js';
+import type { Rescale } from '../restart/rescale-contract.js';
 import { assertCheckpointArguments, assertForkArguments, assertRange, assertWorkerArguments, type CheckpointOptions } from './arguments.js';
 import type { EventName, Listener, StartResult } from './events.js';
 import type { Life } from './life.js';
@@ -128,6 +129,17 @@ export class Checkpointer extends Registering {
   onMember(answer: OnMember): void {
     this.#life.assertRegistering('onMember()');
     this.#life.members.onMember(answer);
+  }
+
+  /**
+   * Asked by start() when the members of the image are others than those that the program declares, or answers for: with the
+   * members of the image, their state and the messages on their way it says what each member begins with. Without it a member
+   * of the image that the program does not declare refuses the start. docs/guide-members.md has an example.
+   * @throws CheckpointError ERR_CKPT_EXISTS the second time
+   */
+  rescale(hook: Rescale): void {
+    this.#life.assertRegistering('rescale()');
+    this.#life.members.rescale(hook);
   }
 
   on<E extends EventName>(event: E, listener: Listener<E>): this {

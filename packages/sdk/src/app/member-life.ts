@@ -158,7 +158,7 @@ export class MemberLife {
     await this.#agent.go();
     this.#stage = 'running';
     this.#agent.look(undefined);
-    return { restarted: source !== undefined, finished: false, incarnation };
+    return { restarted: source !== undefined && source.rescaled !== 'anew', finished: false, incarnation };
   }
 
   async safepoint(step: number | undefined, place: Place): Promise<void> {
@@ -243,6 +243,8 @@ export class MemberLife {
       const claim = this.registry.claim(provider.name);
       if (claim !== undefined) provider.plan?.(claim.value);
     }
+    if (source.rescaled !== undefined) for (const { log } of providers) log?.writeWhole(); // no image holds what it begins with
+    if (source.rescaled === 'anew') return;
     for (const provider of providers) await this.#restoreOne(provider);
     await this.handlers.run('atRestart', { reason: 'restart', name: undefined, image: undefined });
   }

@@ -1,20 +1,6 @@
 /** What a program says of its members, and what it is asked about those of an image. */
 import type { ForkOptions, OpaquePolicy } from '../members/protocol.js';
-
-/** What the image tells of a member that the program has not declared. */
-export interface RecordedMember {
-  readonly name: string;
-  readonly kind: 'worker' | 'process';
-  readonly finished: boolean;
-  /** Of a worker; undefined of a process. */
-  readonly workerData: unknown;
-  /** Of a process; empty of a worker. */
-  readonly args: readonly string[];
-  /** Set for an opaque child, one that never joined: what a restart is to do with it. */
-  readonly opaque: OpaquePolicy | undefined;
-  /** Set for one that a member had declared, and that member is not there. */
-  readonly parent: string | undefined;
-}
+import type { RecordedMember } from '../restart/recorded-members.js';
 
 /** Where the program of a member lies. */
 export type MemberProgram = URL | string;

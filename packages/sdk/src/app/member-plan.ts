@@ -1,10 +1,95 @@
-/** What a start does with opaque children, and why it is refused on account of members. */
-import { CheckpointError } from '../base/errors.js';
+/**
+ * What a start would do with each member of the image and each that the program declares.
+ *
+ * Invariants
+ * 1. Those that onMember answers for are declared from then on.
+ * 2. A member that its parent is to declare is nobody else's to answer for.
+ * 3. Where members of the cut differ and there is a rescale hook, it decides on all of them; on opaque children it does not.
+ */
 import type { OpaqueChild } from '../members/opaque.js';
+import type { Participant } from '../members/participant.js';
 import type { MemberPlan } from '../restart/plan.js';
-import type { RecordedFacts } from '../restart/recorded-members.js';
+import type { RecordedFacts, RecordedMember, RecordedMembers } from '../restart/recorded-members.js';
+import type { MemberProgram, OnMember } from './member-options.js';
 
-export function planOfOpaque(child: OpaqueChild, recorded: RecordedFacts | undefined, answered: boolean): MemberPlan {
+interface PlannerParts {
+  readonly recorded: RecordedMembers;
+  readonly members: () => readonly Participant[];
+  readonly opaque: () => readonly OpaqueChild[];
+  /** Whether the program has a rescale hook. */
+  readonly rescales: () => boolean;
+  readonly declare: (asked: RecordedMember, program: MemberProgram) => void;
+}
+
+export class MemberPlanner {
+  readonly #parts: PlannerParts;
+  readonly #answers: OnMember[] = [];
+  /** Declared because onMember answered for them. */
+  readonly #answered = new Set<string>();
+
+  constructor(parts: PlannerParts) {
+    this.#parts = parts;
+  }
+
+  onMember(answer: OnMember): void {
+    if (typeof answer !== 'function') throw new TypeError(`onMember(answer): expected a function, got ${typeof answer}`);
+    this.#answers.push(answer);
+  }
+
+  /** Invariant 1. */
+  preview(): readonly MemberPlan[] {
+    const plans = this.#plans();
+    const { recorded, rescales } = this.#parts;
+    const differ = plans.some(({ outcome, opaque }) => opaque === undefined && (outcome === 'new' || outcome === 'refused'));
+    return recorded.contents !== undefined && rescales() && differ ? plans.map(rescaled) : plans;
+  }
+
+  #plans(): readonly MemberPlan[] {
+    const recorded = new Map(this.#parts.recorded.all().map((facts) => [facts.name, facts]));
+    const declared = this.#parts.members().map(({ name, entry }): MemberPlan => {
+      const record = recorded.get(name);
+      const facts = { name, kind: entry.kind, finished: record?.finished === true, entry: entry.url.href };
+      if (record === undefined || record.opaque !== undefined) return { ...facts, finished: false, outcome: 'new' };
+      return { ...facts, outcome: this.#answered.has(name) ? 'answered' : 'match' };
+    });
+    const opaque = this.#parts.opaque().map((child) => planOfOpaque(child, recorded.get(child.name), this.#answered.has(child.name)));
+    const plans = [...declared, ...opaque];
+    for (const { name } of plans) recorded.delete(name);
+    // Parents first: whom one of them declares is not asked for here.
+    for (const facts of parentsFirst([...recorded.values()])) plans.push(this.#planRecorded(facts, plans));
+    return plans;
+  }
+
+  /** Invariant 2. */
+  #planRecorded(facts: RecordedFacts, others: readonly MemberPlan[]): MemberPlan {
+    const { name, kind, finished, parent } = facts;
+    const declares = others.some((other) => other.name === parent && other.outcome !== 'refused' && other.outcome !== 'excluded');
+    if (parent === undefined || !declares) return this.#answer(facts);
+    return { name, kind, finished, outcome: 'nested', parent, ...(facts.opaque === undefined ? {} : { opaque: facts.opaque }) };
+  }
+
+  #answer(recorded: RecordedFacts): MemberPlan {
+    const { name, kind, finished, opaque, parent } = recorded;
+    const facts = { name, kind, finished, ...(opaque === undefined ? {} : { opaque }), ...(parent === undefined ? {} : { parent }) };
+    if (opaque === 'exclude') return { ...facts, outcome: 'excluded' };
+    const asked = this.#parts.recorded.described(recorded);
+    const program = this.#answers.map((answer) => answer(asked)).find((answer) => answer !== undefined);
+    if (program === undefined) return { ...facts, outcome: 'refused' };
+    this.#parts.declare(asked, program);
+    this.#answered.add(name);
+    return { ...facts, outcome: 'answered', entry: String(program) };
+  }
+}
+
+/** Invariant 3. */
+function rescaled(plan: MemberPlan): MemberPlan {
+  const { opaque, outcome, entry, parent } = plan;
+  if (opaque === undefined) return { ...plan, outcome: 'rescale' };
+  // It ends with its parent, which is there no more.
+  return outcome === 'refused' && entry === undefined && parent !== undefined ? { ...plan, outcome: 'excluded' } : plan;
+}
+
+function planOfOpaque(child: OpaqueChild, recorded: RecordedFacts | undefined, answered: boolean): MemberPlan {
   const { name, entry, policy } = child;
   const facts = { name, kind: entry.kind, finished: recorded?.finished === true, entry: entry.url.href, opaque: policy };
   if (recorded === undefined) return { ...facts, outcome: 'new' };
@@ -15,7 +100,7 @@ export function planOfOpaque(child: OpaqueChild, recorded: RecordedFacts | undef
 }
 
 /** Those whose parents are among them come after these. */
-export function parentsFirst(facts: readonly RecordedFacts[]): readonly RecordedFacts[] {
+function parentsFirst(facts: readonly RecordedFacts[]): readonly RecordedFacts[] {
   const byName = new Map(facts.map((each) => [each.name, each]));
   const ordered = new Set<RecordedFacts>();
   const visit = (each: RecordedFacts, below: ReadonlySet<string>): void => {
@@ -25,43 +110,4 @@ export function parentsFirst(facts: readonly RecordedFacts[]): readonly Recorded
   };
   for (const each of facts) visit(each, new Set());
   return [...ordered];
-}
-
-/** Told once all have started: its parent could have declared it until then. */
-export function notDeclared({ name, parent, kind }: RecordedFacts, image: string | undefined): CheckpointError {
-  return new CheckpointError(
-    'ERR_CKPT_UNCLAIMED',
-    `start(): image ${image ?? ''} holds the member '${name}', which the member '${parent ?? ''}' had declared and now does not; ` +
-      `call ${kind === 'worker' ? 'worker' : 'fork'}('${name}', …) there before its start(), declare it in the program, or name another image. What was begun is undone`,
-    { member: name, phase: 'apply', ...(image === undefined ? {} : { image }) },
-  );
-}
-
-export function unclaimed({ name, opaque, entry, parent }: MemberPlan, image: string | undefined): CheckpointError {
-  const why =
-    opaque !== undefined && entry !== undefined
-      ? `the state of the member '${name}', which the program declares as opaque: '${opaque}'; leave that option out, give the opaque child another name`
-      : `the member '${name}'${parent === undefined ? '' : ` of the member '${parent}'`}, which the program does not declare; call worker('${name}', …) or fork('${name}', …) before start(), answer for it with onMember()`;
-  return new CheckpointError(
-    'ERR_CKPT_UNCLAIMED',
-    `start(): image ${image ?? ''} holds ${why}, name another image, or begin anew with CKPT_RESTART=never. Nothing has changed`,
-    { member: name, phase: 'plan', ...(image === undefined ? {} : { image }) },
-  );
-}
-
-/** A member that has not called start(). */
-export interface NotStarted {
-  readonly name: string;
-  /** Where it was declared. */
-  readonly place: string;
-}
-
-export function notStarted(missing: readonly NotStarted[], ms: number): CheckpointError {
-  const who = missing.map(({ name, place }) => `'${name}' (declared at ${place})`).join(', ');
-  return new CheckpointError(
-    'ERR_CKPT_TIMEOUT',
-    `start(): ${who} did not call start() within ${ms} ms; the program of a member calls joinCheckpointer() and start(). Raise handlerTimeout ` +
-      "where that takes longer, or declare a child that never joins with opaque: 'restart' or 'exclude'",
-    { phase: 'apply', ...(missing[0] === undefined ? {} : { member: missing[0].name }) },
-  );
 }

@@ -4,56 +4,42 @@
  * Invariants
  * 1. Each recorded member is declared by the program or answered for by onMember before anything has changed; otherwise
  *    the start is refused.
- * 2. A recorded member is started with its recorded workerData or arguments, whatever the program declares.
+ * 2. Otherwise a recorded member is started with its recorded workerData or arguments, whatever the program declares.
  * 3. Shared memory is one section of the program, captured once, after everybody has stopped.
- * 4. What the image records and the program has not asked for yet is carried into every image.
- * 5. A name is used by one member or one opaque child at a time.
- * 6. Members that a member has declared end when it dies or leaves.
+ * 4. Where recorded and declared members differ and the program has a rescale hook, that says what each begins with; those that
+ *    it gives something are started as they are declared.
+ * 5. What the image records and the program has not asked for yet is carried into every image.
+ * 6. A name is used by one member or one opaque child at a time.
+ * 7. Members that a member has declared end when it dies or leaves.
+ * 8. A member's part of the image is handed over once: one of that name that is declared later begins anew.
  */
 import { pathToFileURL } from 'node:url';
 import { within } from '../base/deadline.js';
 import { isCheckpointError } from '../base/errors.js';
 import { callPlace } from '../base/place.js';
-import type { Clock } from '../base/ports.js';
 import type { Captured } from '../checkpoint/capture.js';
-import type { ClassRegistry } from '../codec/classes.js';
-import type { ImageContents, MemberRecord } from '../image/contract.js';
+import type { MemberRecord } from '../image/contract.js';
 import type { MemberEntry } from '../members/carrier.js';
 import type { Channel } from '../members/channel.js';
-import type { ChannelHooks } from '../members/channel-hooks.js';
 import { ChannelTable } from '../members/channel-table.js';
 import { CHANNELS_SECTION } from '../members/encoded-section.js';
 import { OpaqueChildren } from '../members/opaque.js';
 import type { MemberHandle } from '../members/participant.js';
 import { joined, shifted } from '../members/parts.js';
-import { type EndOfSet, type OpaquePolicy, PROGRAM } from '../members/protocol.js';
+import { type EndOfSet, type HandedState, type OpaquePolicy, PROGRAM } from '../members/protocol.js';
 import type { Declaration } from '../members/roster.js';
 import { MemberSet } from '../members/set.js';
-import type { MemberSetParts, OnMemberError } from '../members/set-contract.js';
 import { SharedMemories } from '../members/shared-memories.js';
 import { WorkerDataTable } from '../members/worker-data.js';
 import type { MemberPlan } from '../restart/plan.js';
-import { type RecordedFacts, RecordedMembers } from '../restart/recorded-members.js';
+import { RecordedMembers } from '../restart/recorded-members.js';
+import type { Rescale } from '../restart/rescale-contract.js';
 import type { Provider } from '../state/provider.js';
-import type { Unclaimed } from '../state/provider-plan.js';
-import type { RestoredSection } from '../state/registry.js';
-import type { ChildOptions, MemberProgram, OnMember, RecordedMember, WorkerOptions } from './member-options.js';
-import { notDeclared, notStarted, parentsFirst, planOfOpaque, unclaimed } from './member-plan.js';
-
-export interface MembersParts {
-  readonly clock: Clock;
-  readonly classes: ClassRegistry;
-  readonly onMemberError: OnMemberError;
-  readonly handlerTimeoutMs: number;
-  readonly allowUnclaimed: Unclaimed;
-  readonly incarnation: number;
-  readonly contents: ImageContents | undefined;
-  readonly sections: ReadonlyMap<string, RestoredSection>;
-  readonly hooks: ChannelHooks;
-  readonly signals: readonly string[];
-  readonly set: Pick<MemberSetParts, 'advanced' | 'asked' | 'failed' | 'forked' | 'launched' | 'log' | 'nested'>;
-  readonly blame: (why: string) => Promise<void>;
-}
+import type { ChildOptions, MemberProgram, OnMember, WorkerOptions } from './member-options.js';
+import { MemberPlanner } from './member-plan.js';
+import type { MembersParts } from './members-contract.js';
+import { notDeclared, notStarted, unclaimed } from './members-refused.js';
+import { Rescaling } from './rescaling.js';
 
 interface Declared {
   readonly startedWith: unknown;
@@ -71,13 +57,16 @@ export class Members {
   readonly #shared: SharedMemories;
   readonly #workerData = new WorkerDataTable();
   readonly #recorded: RecordedMembers;
-  readonly #answers: OnMember[] = [];
+  readonly #rescaling: Rescaling;
+  readonly #planner: MemberPlanner;
 
   constructor(parts: MembersParts) {
     this.#parts = parts;
     this.opaque = new OpaqueChildren(parts.set);
     this.#recorded = new RecordedMembers(parts.contents, parts.classes);
-    this.#channels = new ChannelTable(PROGRAM, parts.hooks, (key) => this.set.connections.opened(key, PROGRAM));
+    this.#rescaling = new Rescaling(this.#recorded);
+    this.#planner = this.#plannerOf();
+    this.#channels = new ChannelTable(PROGRAM, this.#rescaling.listening(parts.hooks), (key) => this.set.connections.opened(key, PROGRAM));
     this.#channels.restore(parts.sections.get(CHANNELS_SECTION)?.value);
     this.#shared = new SharedMemories(parts.sections.get(SHARED)?.value);
     this.set = new MemberSet({
@@ -89,7 +78,7 @@ export class Members {
       channels: () => this.#channels,
       welcome: (name) => ({
         shared: this.#shared.list(),
-        source: this.#recorded.handed(name),
+        source: this.#handed(name),
         image: parts.contents?.manifest.image.id,
         incarnation: parts.incarnation,
         handlerTimeoutMs: parts.handlerTimeoutMs,
@@ -99,9 +88,25 @@ export class Members {
     });
   }
 
+  #plannerOf(): MemberPlanner {
+    return new MemberPlanner({
+      recorded: this.#recorded,
+      members: () => this.set.roster.all(),
+      opaque: () => this.opaque.all(),
+      rescales: () => this.#rescaling.hooked,
+      declare: ({ name, kind, args, opaque }, program) => {
+        const policy = opaque === undefined ? {} : { opaque };
+        if (kind === 'worker') this.worker(name, program, policy);
+        else this.fork(name, program, args, policy);
+        this.#rescaling.answered(name);
+      },
+    });
+  }
+
   worker(name: string, program: MemberProgram, { workerData, opaque }: WorkerOptions, by?: Declaration): MemberHandle {
     const url = program instanceof URL ? program : new URL(program);
-    const recorded = this.#recorded.data(name, 'worker');
+    this.#rescaling.declared(name, { kind: 'worker', url, workerData });
+    const recorded = this.#rescaling.keeps(name) ? this.#recorded.data(name, 'worker') : undefined;
     const data = recorded === undefined ? workerData : recorded.value;
     return this.#declare(name, { kind: 'worker', url, workerData: data }, { startedWith: data, opaque, by });
   }
@@ -114,7 +119,8 @@ export class Members {
     by?: Declaration,
   ): MemberHandle {
     const url = program instanceof URL ? program : addressOf(program);
-    const given = this.#recorded.args(name) ?? args;
+    this.#rescaling.declared(name, { kind: 'process', url, args, options });
+    const given = (this.#rescaling.keeps(name) ? this.#recorded.args(name) : undefined) ?? args;
     return this.#declare(name, { kind: 'process', url, args: given, options }, { startedWith: given, opaque, by });
   }
 
@@ -138,7 +144,7 @@ export class Members {
     });
   }
 
-  /** Invariant 6. */
+  /** Invariant 7. */
   #orphaned(parent: string): void {
     for (const child of [...this.set.roster.all(), ...this.opaque.all()]) if (child.parent === parent) void child.terminate();
   }
@@ -161,52 +167,44 @@ export class Members {
   }
 
   onMember(answer: OnMember): void {
-    if (typeof answer !== 'function') throw new TypeError(`onMember(answer): expected a function, got ${typeof answer}`);
-    this.#answers.push(answer);
+    this.#planner.onMember(answer);
   }
 
-  /** @throws CheckpointError ERR_CKPT_UNCLAIMED for a recorded member that nobody answers for */
-  plan(): void {
-    const refused = this.preview().find(({ outcome }) => outcome === 'refused');
-    if (refused !== undefined) throw unclaimed(refused, this.#recorded.image);
+  /** @throws CheckpointError ERR_CKPT_EXISTS */
+  rescale(hook: Rescale): void {
+    this.#rescaling.register(hook);
+  }
+
+  /**
+   * @param finished whether the image is the last of its run: no member begins
+   * @throws CheckpointError ERR_CKPT_UNCLAIMED for a recorded member that nobody answers for; ERR_CKPT_RESCALE
+   */
+  plan(finished: boolean): void {
+    const plans = this.preview();
+    const refused = plans.find(({ outcome }) => outcome === 'refused');
+    if (refused !== undefined) throw unclaimed(refused, this.#recorded.image?.id);
+    if (!finished && plans.some(({ outcome }) => outcome === 'rescale')) this.#rescale();
+  }
+
+  #rescale(): void {
+    const program = this.#rescaling.ask({
+      declared: this.set.roster.all().map(({ name }) => name),
+      program: this.#parts.sections.get(CHANNELS_SECTION)?.value,
+      classes: this.#parts.classes,
+      shared: this.#shared.list().map(([, memory]) => memory),
+    });
+    this.#channels.replace(program);
+    for (const participant of this.set.roster.all()) {
+      const entry = this.#rescaling.entryOf(participant.name);
+      if (entry === undefined) continue;
+      participant.entry = entry;
+      this.#workerData.add(participant.name, entry.kind === 'worker' ? entry.workerData : entry.args);
+    }
   }
 
   /** What start() would do with each member. Those that onMember answers for are declared from then on. */
   preview(): readonly MemberPlan[] {
-    const recorded = new Map(this.#recorded.all().map((facts) => [facts.name, facts]));
-    const declared = this.set.roster.all().map(({ name, entry }): MemberPlan => {
-      const record = recorded.get(name);
-      const facts = { name, kind: entry.kind, finished: record?.finished === true, entry: entry.url.href };
-      if (record === undefined || record.opaque !== undefined) return { ...facts, finished: false, outcome: 'new' };
-      return { ...facts, outcome: this.#answered.has(name) ? 'answered' : 'match' };
-    });
-    const opaque = this.opaque.all().map((child) => planOfOpaque(child, recorded.get(child.name), this.#answered.has(child.name)));
-    const plans = [...declared, ...opaque];
-    for (const { name } of plans) recorded.delete(name);
-    // Parents first: whom one of them declares is not asked for here.
-    for (const facts of parentsFirst([...recorded.values()])) plans.push(this.#planRecorded(facts, plans));
-    return plans;
-  }
-
-  #planRecorded(facts: RecordedFacts, others: readonly MemberPlan[]): MemberPlan {
-    const { name, kind, finished, parent } = facts;
-    const declares = others.some((other) => other.name === parent && other.outcome !== 'refused' && other.outcome !== 'excluded');
-    if (parent === undefined || !declares) return this.#answer(facts);
-    return { name, kind, finished, outcome: 'nested', parent, ...(facts.opaque === undefined ? {} : { opaque: facts.opaque }) };
-  }
-
-  #answer({ name, kind, finished, opaque, parent }: RecordedFacts): MemberPlan {
-    const facts = { name, kind, finished, ...(opaque === undefined ? {} : { opaque }), ...(parent === undefined ? {} : { parent }) };
-    if (opaque === 'exclude') return { ...facts, outcome: 'excluded' };
-    const [data, args] = [this.#recorded.data(name, 'worker'), this.#recorded.args(name) ?? []];
-    const asked: RecordedMember = { name, kind, finished, workerData: data?.value, args, opaque, parent };
-    const program = this.#answers.map((answer) => answer(asked)).find((answer) => answer !== undefined);
-    if (program === undefined) return { ...facts, outcome: 'refused' };
-    const policy = opaque === undefined ? {} : { opaque };
-    if (kind === 'worker') this.worker(name, program, policy);
-    else this.fork(name, program, args, policy);
-    this.#answered.add(name);
-    return { ...facts, outcome: 'answered', entry: String(program) };
+    return this.#planner.preview();
   }
 
   /** Starts the members; resolves when all have restored their state. */
@@ -217,13 +215,12 @@ export class Members {
       await within(clock, this.set.roster.launch(), { ms, keepAlive: true, onTimeout: () => notStarted(this.set.roster.notStarted(), ms) });
     } catch (error) {
       const cause = isCheckpointError(error) ? error.cause : undefined;
-      if (isCheckpointError(cause, 'ERR_CKPT_DECODE') || isCheckpointError(cause, 'ERR_CKPT_RESTORE')) await blame(cause.message);
+      if (isCheckpointError(cause, 'ERR_CKPT_DECODE') || isCheckpointError(cause, 'ERR_CKPT_RESTORE'))
+        if (!this.#rescaling.done) await blame(cause.message);
       throw error;
     }
-    const lost = this.#recorded
-      .all()
-      .find(({ name, parent, opaque }) => parent !== undefined && opaque !== 'exclude' && this.get(name) === undefined);
-    if (lost !== undefined) throw notDeclared(lost, this.#recorded.image);
+    const lost = this.#recorded.all().find((facts) => this.#rescaling.isNested(facts) && this.get(facts.name) === undefined);
+    if (lost !== undefined) throw notDeclared(lost, this.#recorded.image?.id);
     this.opaque.launch();
   }
 
@@ -279,8 +276,14 @@ export class Members {
     this.set.end(why);
   }
 
-  /** Declared because onMember answered for them. */
-  readonly #answered = new Set<string>();
+  /** Invariant 8. */
+  #handed(name: string): HandedState | undefined {
+    if (this.#given.has(name)) return undefined;
+    this.#given.add(name);
+    return this.#rescaling.handed(name);
+  }
+
+  readonly #given = new Set<string>();
   /** Opaque children of the image that is being made: one may end before its manifest is. */
   #merged: readonly MemberRecord[] = [];
 }

@@ -45,6 +45,7 @@ export const ERROR_CODES = {
   ERR_CKPT_PROVIDER: 'A provider threw, rejected or did not settle.',
   ERR_CKPT_REENTRANT: 'A handler asked for the checkpoint that it is part of.',
   ERR_CKPT_REQUEST: 'A request, or the answer to it, could not be understood or met.',
+  ERR_CKPT_RESCALE: 'The rescale hook threw, or does not say what becomes of a member or a message.',
   ERR_CKPT_RESTORE: 'A restore function threw or rejected.',
   ERR_CKPT_SCHEMA: 'A section, or a value, does not have the version or schema that the program expects.',
   ERR_CKPT_STORE_GONE: 'The store directory vanished or was replaced while in use.',

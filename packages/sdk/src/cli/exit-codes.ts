@@ -35,6 +35,7 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   ERR_CKPT_IMAGE_LIMIT: EXIT.corrupt,
   ERR_CKPT_IMAGE_FEATURE: EXIT.mismatch,
   ERR_CKPT_IMAGE_VERSION: EXIT.mismatch,
+  ERR_CKPT_RESCALE: EXIT.mismatch,
   ERR_CKPT_SCHEMA: EXIT.mismatch,
   ERR_CKPT_UNCLAIMED: EXIT.mismatch,
   ERR_CKPT_WRONG_APP: EXIT.mismatch,

@@ -11,6 +11,7 @@ const OUTCOMES = {
   new: 'begins anew',
   excluded: 'not started again',
   nested: 'to be declared by its parent',
+  rescale: 'rescale: begins with what the hook gives',
   refused: 'refused: the program neither declares it nor answers for it',
   recorded: 'recorded',
 } as const;
@@ -18,7 +19,9 @@ const OUTCOMES = {
 export function membersText({ members }: RestartPlan, { outColors: color }: Terminal): string {
   const rows = members.map((member) => {
     const refused = member.outcome === 'refused' && member.opaque !== undefined && member.entry !== undefined;
-    const what = refused ? 'refused: its state is in the image, and the program declares it opaque' : OUTCOMES[member.outcome];
+    const toHook = member.outcome === 'rescale' && member.entry === undefined;
+    const plain = toHook ? 'rescale: its state goes to the hook' : OUTCOMES[member.outcome];
+    const what = refused ? 'refused: its state is in the image, and the program declares it opaque' : plain;
     const opaque = member.opaque === undefined || refused ? '' : `, opaque (${member.opaque})`;
     const parent = member.parent === undefined ? '' : ` (${printable(member.parent)})`;
     const plan = { text: `${what}${parent}${opaque}${member.finished ? ', finished' : ''}` };

@@ -35,6 +35,17 @@ export class ChannelTable {
     for (const record of readRecords(records)) this.#recorded.set(this.#key(record.name, record.peer), record);
   }
 
+  /** In place of all that was recorded, before anything was sent or received. */
+  replace(records: readonly ChannelRecord[]): void {
+    this.#recorded.clear();
+    this.restore(records);
+    for (const [key, end] of this.#ends) {
+      const { name, peer } = end;
+      end.replace(this.#recorded.get(key) ?? { name, peer, inbox: [], outbox: [] });
+      this.#recorded.delete(key);
+    }
+  }
+
   /** The same end for the same name and peer. @throws TypeError */
   open(name: string, peer: string): Channel {
     assertNames(name, peer, this.#member);
@@ -134,7 +145,7 @@ function assertNames(name: unknown, peer: unknown, member: string): void {
   if (peer === member) throw new TypeError(`channel('${String(name)}', '${member}'): expected another member as peer, got this one`);
 }
 
-function readRecords(records: unknown): ChannelRecord[] {
+export function readRecords(records: unknown): ChannelRecord[] {
   if (!Array.isArray(records)) return [];
   return records.flatMap((record: unknown) => (isRecord(record) ? [record] : []));
 }

@@ -69,7 +69,7 @@ export class ChannelEnd implements Channel {
   #roomy: (() => void)[] = [];
   #port: MessagePort | undefined;
   #held = false;
-  readonly #requests: Requests;
+  #requests: Requests;
   #peerGone = false;
   /** All that was posted, which a drain waits for; of these, the messages. */
   #sent = 0;
@@ -83,10 +83,21 @@ export class ChannelEnd implements Channel {
     this.#inbox = [...record.inbox];
     this.#outbox = [...record.outbox];
     this.#hooks = hooks;
-    this.#requests = new Requests(record.requests, {
-      channel: record.name,
-      peer: record.peer,
-      hooks,
+    this.#requests = this.#restoredRequests(record);
+  }
+
+  /** Before anything was sent or received: begins from another record of the same channel. */
+  replace(record: ChannelRecord): void {
+    this.#inbox.splice(0, this.#inbox.length, ...record.inbox);
+    this.#outbox.splice(0, this.#outbox.length, ...record.outbox);
+    this.#requests = this.#restoredRequests(record);
+  }
+
+  #restoredRequests({ name, peer, requests }: ChannelRecord): Requests {
+    return new Requests(requests, {
+      channel: name,
+      peer,
+      hooks: this.#hooks,
       canPost: () => this.#port !== undefined && !this.#held,
       post: (message) => this.#post(message),
       peerGone: () => this.#peerGone,

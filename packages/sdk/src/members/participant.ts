@@ -60,7 +60,8 @@ export interface ParticipantEvents {
 
 export class Participant implements MemberHandle {
   readonly name: string;
-  readonly entry: MemberEntry;
+  /** Can be replaced until it is launched. */
+  entry: MemberEntry;
   /** Where it was declared. */
   readonly place: Place;
   /** The member that declared it; undefined for one of the program. */

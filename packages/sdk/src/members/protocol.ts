@@ -77,6 +77,8 @@ export interface CapturedMember {
 export interface HandedState {
   readonly part: ImageParts;
   readonly finished: boolean;
+  /** Its part is not that of the image: a rescale hook gave it some state, or none. */
+  readonly rescaled?: 'given' | 'anew';
 }
 
 export interface Welcome {

@@ -31,7 +31,7 @@ export function memberPart({ manifest, sections, buffers }: ImageParts, member: 
 }
 
 /** Whether a section is a provider's of the member, and not of the set. */
-export function isProviders({ kind }: SectionRecord): boolean {
+export function isProviders({ kind }: Pick<SectionRecord, 'kind'>): boolean {
   return !SET_KINDS.has(kind);
 }
 

@@ -20,10 +20,11 @@ export interface MemberPlan {
   /**
    * `match`: recorded and declared. `answered`: recorded, and onMember says where its program lies. `new`: declared, and begins
    * anew. `excluded`: an opaque child that is not started again. `refused`: recorded, and nobody answers for it, or the program
-   * declares it opaque. `nested`: the member that had declared it is there, and is to declare it again. `recorded`: the program
-   * did not say.
+   * declares it opaque. `nested`: the member that had declared it is there, and is to declare it again. `rescale`: the members
+   * differ, and the program has a rescale hook, which start() asks; `entry` is there for those of the new set. `recorded`: the
+   * program did not say.
    */
-  readonly outcome: 'match' | 'answered' | 'new' | 'excluded' | 'nested' | 'refused' | 'recorded';
+  readonly outcome: 'match' | 'answered' | 'new' | 'excluded' | 'nested' | 'rescale' | 'refused' | 'recorded';
   /** It had called finish() before the image was taken. */
   readonly finished: boolean;
   /** Where its program lies; what the image recorded, where the program did not say. */

@@ -2,7 +2,7 @@
  * The members that the source image records: what each is, was started with, and goes on from.
  *
  * Invariants
- * 1. A member's part is handed over once: one of that name that is declared later begins anew.
+ * 1. What a member was started with is told by its kind: workerData of a thread, arguments of a process.
  * 2. An opaque child has no part: whoever joins under its name begins anew.
  */
 import type { ClassRegistry } from '../codec/classes.js';
@@ -24,23 +24,43 @@ export interface RecordedFacts {
   readonly opaque: OpaquePolicy | undefined;
 }
 
+/** What the image tells of a member that the program has not declared. */
+export interface RecordedMember extends Pick<RecordedFacts, 'name' | 'kind' | 'finished'> {
+  /** Of a worker; undefined of a process. */
+  readonly workerData: unknown;
+  /** Of a process; empty of a worker. */
+  readonly args: readonly string[];
+  /** Set for an opaque child, one that never joined: what a restart is to do with it. */
+  readonly opaque: OpaquePolicy | undefined;
+  /** The member that had declared it; undefined for one of the program. */
+  readonly parent: string | undefined;
+}
+
 export class RecordedMembers {
-  readonly #contents: ImageContents | undefined;
+  readonly contents: ImageContents | undefined;
   readonly #classes: ClassRegistry;
-  readonly #given = new Set<string>();
 
   constructor(contents: ImageContents | undefined, classes: ClassRegistry) {
-    this.#contents = contents;
+    this.contents = contents;
     this.#classes = classes;
   }
 
   /** Of the image; undefined for a fresh start. */
-  get image(): string | undefined {
-    return this.#contents?.manifest.image.id;
+  get image(): ImageContents['manifest']['image'] | undefined {
+    return this.contents?.manifest.image;
   }
 
   all(): readonly RecordedFacts[] {
-    return (this.#contents?.manifest.members ?? []).flatMap(factsOf);
+    return (this.contents?.manifest.members ?? []).flatMap(factsOf);
+  }
+
+  /** Those that were in the cut: all but opaque children. */
+  joined(): readonly RecordedFacts[] {
+    return this.all().filter(({ opaque }) => opaque === undefined);
+  }
+
+  described({ name, kind, finished, opaque, parent }: RecordedFacts): RecordedMember {
+    return { name, kind, finished, workerData: this.data(name, 'worker')?.value, args: this.args(name) ?? [], opaque, parent };
   }
 
   get(name: string): RecordedFacts | undefined {
@@ -52,9 +72,9 @@ export class RecordedMembers {
     return Array.isArray(args) ? args.map(String) : undefined;
   }
 
-  /** What a member of that kind was first started with; undefined where there was none. */
+  /** What a member of that kind was first started with; undefined where there was none. Invariant 1. */
   data(name: string, kind: RecordedFacts['kind']): { readonly value: unknown } | undefined {
-    const contents = this.#contents;
+    const { contents } = this;
     if (this.get(name)?.kind !== kind) return undefined;
     const index = contents?.manifest.sections.findIndex((section) => section.member === name && section.kind === 'worker-data') ?? -1;
     const [record, bytes] = [contents?.manifest.sections[index], contents?.sections[index]];
@@ -64,12 +84,11 @@ export class RecordedMembers {
     return { value: decodeSection(section, memory, this.#classes).value };
   }
 
-  /** Invariants 1 and 2. */
+  /** What a member of that name goes on from. Invariant 2. */
   handed(name: string): HandedState | undefined {
     const facts = this.get(name);
-    if (this.#contents === undefined || facts === undefined || facts.opaque !== undefined || this.#given.has(name)) return undefined;
-    this.#given.add(name);
-    return { part: memberPart(this.#contents, name), finished: facts.finished };
+    if (this.contents === undefined || facts === undefined || facts.opaque !== undefined) return undefined;
+    return { part: memberPart(this.contents, name), finished: facts.finished };
   }
 }
 
