@@ -5,10 +5,12 @@
  * 1. Claim comes before selection: nobody else can commit between the two.
  * 2. A failure after the claim gives the claim back.
  * 3. A SIGUSR1 that arrives while this waits is remembered: it is listened to before anything is waited for.
- * 4. What is passed over is told at once on the log and again, as an event, during start().
+ * 4. A worker of node:cluster claims nothing: its primary runs the same program, and the two would wait for each other.
+ * 5. What is passed over is told at once on the log and again, as an event, during start().
  */
+import cluster from 'node:cluster';
 import { formatDuration } from '../base/duration.js';
-import { messageOf } from '../base/errors.js';
+import { CheckpointError, messageOf } from '../base/errors.js';
 import { loadPorts } from '../base/system-ports.js';
 import { findAccelerator } from '../checkpoint/accelerator.js';
 import { ClassRegistry } from '../codec/classes.js';
@@ -26,12 +28,13 @@ import { wire } from './wire.js';
 /**
  * Claims the store and reads the image that this start continues from; nothing of the program's is touched before
  * `start()`.
- * @throws TypeError for bad options; CheckpointError ERR_CKPT_LOCKED, _STORE_*, _NO_IMAGE, _NOT_FOUND, _ALL_DAMAGED,
+ * @throws TypeError for bad options; CheckpointError ERR_CKPT_MEMBER in a worker of node:cluster, ERR_CKPT_LOCKED, _STORE_*, _NO_IMAGE, _NOT_FOUND, _ALL_DAMAGED,
  *   _IMAGE_*, _WRONG_APP, _WRONG_RUN
  */
 export async function openCheckpointer(options: CheckpointerOptions = {}): Promise<Checkpointer> {
   const startedAt = Date.now();
   const resolved = resolveOptions(options, process.env);
+  if (cluster.isWorker) throw inCluster(resolved.dir);
   if (resolved.signals['SIGUSR1'] !== undefined) rememberSigusr1();
   const ports = await loadPorts(resolved.ports);
   const store = openDirectoryStore(resolved.dir, ports);
@@ -45,6 +48,16 @@ export async function openCheckpointer(options: CheckpointerOptions = {}): Promi
     await incarnation.release().catch((failure: unknown) => warn(messageOf(failure)));
     throw error;
   }
+}
+
+function inCluster(dir: string): CheckpointError {
+  return new CheckpointError(
+    'ERR_CKPT_MEMBER',
+    `openCheckpointer(): expected a program, found a worker of node:cluster, whose primary would be kept from ${dir}; open it in the primary ` +
+      'only (if (cluster.isPrimary)) and keep there what must survive, start what has state of its own with fork(name, program), or, for a store ' +
+      'of its own, with child_process.fork()',
+    { phase: 'open', path: dir },
+  );
 }
 
 type Claimed = Pick<Opened, 'resolved' | 'ports' | 'store' | 'incarnation' | 'startedAt' | 'warn'>;
