@@ -29,16 +29,18 @@ export interface Channel<T = unknown, R = unknown> extends AsyncIterable<T> {
   /**
    * Asks the peer and resolves with its reply. Use `safe(request(value))`: after a restart the program asks the same again, and
    * gets the reply to the request that is on its way.
+   * @param transfer buffers to hand over instead of copying them
    * @throws CheckpointError ERR_CKPT_MEMBER when the peer refuses it, and as receive()
    */
-  request(value: T): Promise<R>;
+  request(value: T, transfer?: readonly ArrayBuffer[]): Promise<R>;
   /** What the peer asks, in order, each once over all lives. Each turn is a safepoint. */
   requests(): AsyncIterable<ChannelRequest<T>>;
   /**
    * Answers a request, at any time after it was handed out, in this life or another.
+   * @param transfer buffers to hand over instead of copying them
    * @throws CheckpointError ERR_CKPT_PHASE the second time
    */
-  reply(id: string, value: R): void;
+  reply(id: string, value: R, transfer?: readonly ArrayBuffer[]): void;
   /** Answers that there will be no reply: the request is rejected. @throws CheckpointError ERR_CKPT_PHASE as reply() */
   refuse(id: string, why: string): void;
 }
@@ -133,8 +135,8 @@ export class ChannelEnd implements Channel {
     return { next: async () => ({ done: false, value: await this.#hooks.safe(this.receive()) }) };
   }
 
-  request(value: unknown): Promise<unknown> {
-    return this.#requests.ask(value);
+  request(value: unknown, transfer: readonly ArrayBuffer[] = []): Promise<unknown> {
+    return this.#requests.ask(value, transfer);
   }
 
   requests(): AsyncIterable<ChannelRequest> {
@@ -145,8 +147,8 @@ export class ChannelEnd implements Channel {
     return { [Symbol.asyncIterator]: () => ({ next }) };
   }
 
-  reply(id: string, value: unknown): void {
-    this.#requests.answer(id, { value });
+  reply(id: string, value: unknown, transfer: readonly ArrayBuffer[] = []): void {
+    this.#requests.answer(id, { value }, transfer);
   }
 
   refuse(id: string, why: string): void {

@@ -81,11 +81,11 @@ export class Requests {
     this.#replies = [...(record?.replies ?? [])];
   }
 
-  async ask(value: unknown): Promise<unknown> {
+  async ask(value: unknown, transfer: readonly ArrayBuffer[]): Promise<unknown> {
     const { hooks } = this.#parts;
     hooks.assertOpen(`request() on channel '${this.#parts.channel}'`);
     const task = hooks.task();
-    const asked = this.#adopt(value) ?? this.#make(value);
+    const asked = this.#adopt(value, transfer) ?? this.#make(value, transfer);
     const replied = new Promise<unknown>((resolve, reject) => {
       asked.caller = { task, resolve, reject };
     });
@@ -107,12 +107,12 @@ export class Requests {
   }
 
   /** @throws CheckpointError ERR_CKPT_PHASE for one that is answered already, or was not handed out */
-  answer(id: string, reply: Reply): void {
+  answer(id: string, reply: Reply, transfer: readonly ArrayBuffer[] = []): void {
     const { channel, peer, hooks } = this.#parts;
     hooks.assertOpen(`reply() on channel '${channel}'`);
     if (!this.#owed.delete(id)) throw notOwed(channel, id);
     if (this.#parts.peerGone()) hooks.report(nobodyWaits(channel, id, peer));
-    else this.#replies.push([id, structuredClone(reply)]);
+    else this.#replies.push([id, structuredClone(reply, { transfer: [...transfer] })]);
     this.flush();
   }
 
@@ -173,16 +173,19 @@ export class Requests {
     };
   }
 
-  #make(value: unknown): Asked {
+  #make(value: unknown, transfer: readonly ArrayBuffer[]): Asked {
+    const own = structuredClone(value, { transfer: [...transfer] });
     const id = `${this.#life}-${++this.#made}`;
-    const asked: Asked = { id, value: structuredClone(value), reply: undefined, posted: false, caller: undefined };
+    const asked: Asked = { id, value: own, reply: undefined, posted: false, caller: undefined };
     this.#asked.set(id, asked);
     return asked;
   }
 
   /** Invariant 2. */
-  #adopt(value: unknown): Asked | undefined {
-    return [...this.#asked.values()].find((asked) => asked.caller === undefined && isDeepStrictEqual(asked.value, value));
+  #adopt(value: unknown, transfer: readonly ArrayBuffer[]): Asked | undefined {
+    const found = [...this.#asked.values()].find((asked) => asked.caller === undefined && isDeepStrictEqual(asked.value, value));
+    if (found !== undefined) structuredClone(undefined, { transfer: [...transfer] }); // the caller has them no more, either way
+    return found;
   }
 
   #deliver(asked: Asked): void {
