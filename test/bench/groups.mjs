@@ -10,6 +10,7 @@ import { growth } from './growth-groups.mjs';
 import { beyondBudget, coldRestore, generations, loop, manyImages, restartedSteps } from './large-groups.mjs';
 import { row, samplesOf, under } from './lines.mjs';
 import { spread } from './measure.mjs';
+import { members } from './members-groups.mjs';
 import { SIZES, state } from './state-groups.mjs';
 
 /** @import { Bench, Row } from './lines.mjs' */
@@ -109,6 +110,7 @@ export const GROUPS = [
   { name: 'steps', run: restartedSteps },
   { name: 'many', run: manyImages },
   { name: 'beyond', run: beyondBudget },
+  { name: 'members', run: members },
   { name: 'growth', run: growth },
 ];
 

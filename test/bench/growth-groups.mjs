@@ -1,7 +1,8 @@
-/** How the figures grow: with the size of the state, with the number of providers, with the share of it that changed. */
+/** How the figures grow: with the size of the state, with the number of providers, with the share of it that changed, with the number of members. */
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { GiB, MiB, repeat, row, samplesOf, under } from './lines.mjs';
+import { withMembers } from './members-groups.mjs';
 
 /** @import { Bench, Row } from './lines.mjs' */
 
@@ -14,7 +15,7 @@ const DIRTY_BYTES = 256 * MiB;
 
 /** @param {Bench} bench @returns {Promise<Row[]>} */
 export async function growth(bench) {
-  return [...(await withSize(bench)), ...(await withProviders(bench)), ...(await withChanges(bench))];
+  return [...(await withSize(bench)), ...(await withProviders(bench)), ...(await withChanges(bench)), ...(await withMembers(bench))];
 }
 
 /** @param {Bench} bench @returns {Promise<Row[]>} */

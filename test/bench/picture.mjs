@@ -6,6 +6,8 @@
 const TITLES = {
   'growth-size': { title: 'One array, all of it changed', x: 'size of the state, MiB' },
   'growth-providers': { title: '64 MiB of state in so many providers, all of it changed', x: 'providers' },
+  'growth-workers': { title: 'Worker threads that poll every millisecond', x: 'worker threads' },
+  'growth-processes': { title: 'Forked processes that poll every millisecond', x: 'forked processes' },
   'growth-changes': { title: 'Freeze of 256 MiB', x: 'pages changed at random, %' },
 };
 const COLOURS = ['#0b6e99', '#b3541e', '#4f7a28', '#7d3c98', '#555555'];
