@@ -105,8 +105,10 @@ async function member(): Promise<void> {
   const result = await ckpt.checkpoint('by-a-member');
   same<typeof result, CheckpointResult>(true);
   same<ReturnType<typeof ckpt.shared>, SharedArrayBuffer>(true);
-  // @ts-expect-error only the program has members
-  ckpt.worker('w', new URL('file:///w.js'));
+  const nested = ckpt.worker('w', new URL('file:///w.js'));
+  same<typeof nested, MemberHandle>(true);
+  // @ts-expect-error only the program decides on other members
+  ckpt.rescale(() => ({ members: {} }));
   await ckpt.finish();
 }
 

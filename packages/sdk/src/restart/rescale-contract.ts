@@ -40,7 +40,8 @@ export interface RescaledSet {
 export interface Rescaled {
   /**
    * For each declared member the values of providers that it begins with, by name; what is left out begins anew. `recorded`: it
-   * goes on from its own part of the image, with the workerData or the arguments of then.
+   * goes on from its own part of the image, with the workerData or the arguments of then, and so do the members that it had declared;
+   * those of a member that does not are gone. Members that members declare are not named here.
    */
   readonly members: Readonly<Record<string, 'recorded' | Readonly<Record<string, unknown>>>>;
   /** To be delivered, in this order: as they are, or copies with another `to`, `from`, `channel` or `value`. A request stays as it is. */
