@@ -105,8 +105,11 @@ const nap = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5
 if (workerData === 'captures') ckpt.provide('p', { capture: () => { for (;;) nap(); }, restore() {} });
 await ckpt.start();
 ckpt.channel('runs', 'main').send(true);
-if (workerData === 'hangs') setTimeout(() => { for (;;) nap(); }, 10);
-if (workerData === 'hangs') await new Promise(() => {});
+if (workerData === 'hangs') {
+  // Not before the program has heard of it.
+  await ckpt.channel('runs', 'main').receive();
+  for (;;) nap();
+}
 for (;;) await ckpt.safepoint();
 `,
   });
@@ -117,6 +120,7 @@ const begin = (name) => ckpt.worker(name, new URL('./w.mjs', import.meta.url), {
 const [stands, hangs] = ['stands', 'hangs', 'stays'].map(begin);
 await ckpt.start();
 for (const name of ['stands', 'hangs', 'stays']) await ckpt.channel('runs', name).receive();
+ckpt.channel('runs', 'hangs').send(true);
 const first = ckpt.checkpoint();
 await new Promise((resolve) => setTimeout(resolve, 200));
 await stands.terminate();
