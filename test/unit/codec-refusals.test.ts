@@ -11,6 +11,7 @@ import { ClassRegistry } from '../../packages/sdk/src/codec/classes.js';
 import { assertEncodable, decodeSection, encodeMember } from '../../packages/sdk/src/codec/codec.js';
 import { roundTrip } from '../fixtures/coding.js';
 import { Particle, Sealed, Table, testClasses } from '../fixtures/graph-classes.js';
+import { thrownBy, wasmMemory } from '../fixtures/refused-values.js';
 
 /** The path and message with which a value under the provider `sim` is refused. */
 function refusal(value: unknown, classes = new ClassRegistry()): { path: string | undefined; message: string } {
@@ -71,7 +72,15 @@ describe('a value that cannot be carried', () => {
     ['a port', { a: new MessageChannel().port1 }, 'sim.a', 'ckpt.channel('],
     ['a timer', { a: setTimeout(() => undefined, 0) }, 'sim.a', 'ckpt.timer('],
     ['arguments', { a: runInThisContext('(function () { return arguments; })(1)') }, 'sim.a', 'arguments'],
-    ['an object of another realm', { a: runInNewContext('({})') }, 'sim.a', 'class Object'],
+    ['an object of another realm', { a: runInNewContext('({})') }, 'sim.a', 'structuredClone('],
+    ['a Map of another realm', { a: runInNewContext('new Map()') }, 'sim.a', 'structuredClone('],
+    ['an object with a prototype of its own', { a: Object.create({ inherited: 1 }) }, 'sim.a', 'prototype of a class'],
+    ['an array without prototype', { a: withPrototype([1], null) }, 'sim.a', 'prototype was changed'],
+    ['what is built in and not carried', { a: new Intl.NumberFormat() }, 'sim.a', 'which is built in; keep it outside'],
+    ['an error of Node.js', { a: thrownBy(() => Buffer.alloc('x' as unknown as number)) }, 'sim.a', '{ code, message }'],
+    ['a view of WebAssembly memory', { a: new Uint8Array(wasmMemory('{ initial: 1 }'), 8, 4) }, 'sim.a.buffer', 'ckpt.wasm('],
+    ['WebAssembly memory of no pages', { a: wasmMemory('{ initial: 0 }') }, 'sim.a', 'ckpt.wasm('],
+    ['shared WebAssembly memory', { a: wasmMemory('{ initial: 1, maximum: 2, shared: true }') }, 'sim.a', 'ckpt.wasm('],
     ['built-in functions', { a: Math }, 'sim.a.abs', 'a function'],
     ['a Map value', { map: new Map([['x', { f: Particle }]]) }, 'sim.map<key "x">.f', 'a function'],
     [

@@ -19,6 +19,7 @@ import { describeObject, type Reason } from './refusal.js';
 import { memoryKind, memoryLength, memoryMaximum, viewKind, viewLength, viewMemory, viewOffset } from './slots.js';
 import { BULK_BYTES, MEMORY_KINDS, VIEW_KINDS, type ViewKind } from './tags.js';
 import { Unsupported } from './unsupported.js';
+import { isWasmMemory } from './wasm-memory.js';
 
 const VIEW_PROTOTYPES: ReadonlyMap<object, ViewKind> = new Map(
   VIEW_KINDS.flatMap((kind): [object, ViewKind][] => {
@@ -34,6 +35,12 @@ const DETACHED: Reason = { what: 'on a detached buffer (its memory was transferr
 const UNCLEAR_VIEW: Reason = {
   what: 'a view on resizable memory that lies outside it, or follows its length in a way that cannot be told',
   remedy: 'make it a view of a fixed offset and length within the memory',
+};
+
+const WASM: Reason = {
+  what: 'memory of a WebAssembly instance, of which the new one would know nothing',
+  remedy:
+    'register it with ckpt.wasm(name, memory), keep offset and length of views of it in the state, and make these anew after a restart',
 };
 
 const FOREIGN: Reason = {
@@ -163,6 +170,7 @@ function toldLength(view: ArrayBufferView, kind: ViewKind): number | null {
 function memoryFault(memory: ArrayBufferLike): Reason | undefined {
   const expected = types.isSharedArrayBuffer(memory) ? SharedArrayBuffer.prototype : ArrayBuffer.prototype;
   if (Object.getPrototypeOf(memory) !== expected) return describeObject(memory);
+  if (isWasmMemory(memory)) return WASM;
   return isDetached(memory) ? DETACHED : undefined;
 }
 

@@ -9,8 +9,30 @@ import { CheckpointError } from '../base/errors.js';
 import { LEAVE_OUT, outsideRemedy } from './outside.js';
 import { shown } from './paths.js';
 import { holdsMore } from './slots.js';
+import { VIEW_KINDS } from './tags.js';
 
 const PLAIN = 'convert it to plain data, or register it with provide() and turn it into plain data in capture and back in restore';
+
+/** Built-in classes whose genuine instances of this realm are carried. */
+const CARRIED: ReadonlySet<string> = new Set([
+  ...[
+    'Object',
+    'Array',
+    'Map',
+    'Set',
+    'Date',
+    'RegExp',
+    'Number',
+    'String',
+    'Boolean',
+    'BigInt',
+    'Symbol',
+    'ArrayBuffer',
+    'SharedArrayBuffer',
+  ],
+  ...['Error', 'EvalError', 'RangeError', 'ReferenceError', 'SyntaxError', 'TypeError', 'URIError', 'AggregateError'],
+  ...VIEW_KINDS,
+]);
 
 export interface Reason {
   readonly what: string;
@@ -76,6 +98,8 @@ export function describeObject(value: object): Reason {
   if (name === 'WeakRef' || name === 'FinalizationRegistry') return { what: `a ${name}`, remedy: LEAVE_OUT };
   const call = outsideRemedy(value);
   if (call !== undefined) return { what: `an instance of the class ${name}`, remedy: call };
+  const builtIn = builtInReason(value, name);
+  if (builtIn !== undefined) return builtIn;
   const special = holdsMore(value) && !types.isMap(value) && !types.isSet(value) && !types.isNativeError(value);
   const line = registration(name, special ? ', { encode, decode }' : '');
   return {
@@ -85,6 +109,27 @@ export function describeObject(value: object): Reason {
   };
 }
 
+/** Registering a class that is built in is no remedy: it is refused. */
+function builtInReason(value: object, name: string): Reason | undefined {
+  const maker = makerOf(value);
+  if (maker === undefined) return Array.isArray(value) || holdsMore(value) ? WRONG_PROTOTYPE : undefined;
+  if (!/\{\s*\[native code\]\s*\}\s*$/.test(Function.prototype.toString.call(maker))) return undefined;
+  const here: unknown = Object.getOwnPropertyDescriptor(globalThis, name)?.value;
+  if (types.isNativeError(value) && here === maker) return NODE_ERROR;
+  if (CARRIED.has(name) && here !== maker)
+    return { what: `an instance of the class ${name} of another realm (node:vm)`, remedy: 'register a copy of it: structuredClone(value)' };
+  if (CARRIED.has(name))
+    return { what: `no genuine instance of the class ${name}: its prototype is an object of its own`, remedy: PROTOTYPE };
+  return { what: `an instance of the class ${name}, which is built in`, remedy: LEAVE_OUT };
+}
+
+const PROTOTYPE = 'give it the prototype of a class and register that, or keep its properties in a plain object';
+
+const NODE_ERROR: Reason = {
+  what: 'an error of a class that Node.js keeps to itself',
+  remedy: 'keep what is needed of it, such as { code, message }, or a new Error with these',
+};
+
 /** The line of code that would mend it. */
 function registration(name: string, more = ''): string {
   const known = /^[\p{ID_Start}$_]/u.test(name);
@@ -92,14 +137,19 @@ function registration(name: string, more = ''): string {
 }
 
 function className(value: object): string {
+  const maker = makerOf(value);
+  if (maker === undefined) return '(unknown)';
+  const name: unknown = Object.getOwnPropertyDescriptor(maker, 'name')?.value;
+  return typeof name === 'string' && name !== '' ? name : '(anonymous)';
+}
+
+/** What the nearest prototype names as its constructor. */
+function makerOf(value: object): object | undefined {
   let holder: object | null = value;
   for (let steps = 0; holder !== null && steps < 16 && !types.isProxy(holder); steps++) {
     const maker: unknown = Object.getOwnPropertyDescriptor(holder, 'constructor')?.value;
-    if (typeof maker === 'function' && !types.isProxy(maker)) {
-      const name: unknown = Object.getOwnPropertyDescriptor(maker, 'name')?.value;
-      return typeof name === 'string' && name !== '' ? name : '(anonymous)';
-    }
+    if (typeof maker === 'function' && !types.isProxy(maker)) return maker;
     holder = Object.getPrototypeOf(holder);
   }
-  return '(unknown)';
+  return undefined;
 }
