@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { NO_CLASSES } from '../../packages/sdk/src/codec/classes.js';
+import { ClassRegistry, NO_CLASSES } from '../../packages/sdk/src/codec/classes.js';
 import type { Collection } from '../../packages/sdk/src/state/collection.js';
-import { replaySegments } from '../../packages/sdk/src/state/collection-segments.js';
+import { encodeSegment, replaySegments, SEGMENT } from '../../packages/sdk/src/state/collection-segments.js';
 import { openCollection } from '../../packages/sdk/src/state/open-collection.js';
 import { ProviderRegistry } from '../../packages/sdk/src/state/registry.js';
 
@@ -108,4 +108,12 @@ it('a capture that meets a value it cannot carry loses no change', () => {
     ['b', 2],
   ]);
   expect(() => life.collection.set({} as never, 1)).toThrow(TypeError);
+});
+
+it('F33: deletions that are an array of thousands of millions of holes are refused at once', () => {
+  const keys: unknown[] = ['a'];
+  keys.length = 2 ** 32 - 1;
+  const section = encodeSegment('c', SEGMENT.delete, keys, new ClassRegistry());
+  expect(section.length).toBeLessThan(1_000);
+  expect(() => replaySegments('c', section, NO_CLASSES)).toThrow(expect.objectContaining({ code: 'ERR_CKPT_DECODE' }));
 });

@@ -98,7 +98,11 @@ export function replaySegments(name: string, section: Uint8Array, classes: Known
 function replay(name: string, entries: Map<unknown, unknown>, kind: number, value: unknown): void {
   if (kind === SEGMENT.delete) {
     if (!Array.isArray(value)) throw malformed(name, 'deletions that are not an array');
-    for (const key of value) entries.delete(key);
+    for (let index = 0; index < value.length; index++) {
+      // A few bytes make an array of thousands of millions of holes.
+      if (!(index in value)) throw malformed(name, 'deletions with holes');
+      entries.delete(value[index]);
+    }
     return;
   }
   if (kind !== SEGMENT.set && kind !== SEGMENT.whole) throw malformed(name, `a segment of kind ${kind}`);
