@@ -179,3 +179,18 @@ describe('npy', () => {
     expect(() => npyOf([1, 2], 'sim.list')).toThrow(TypeError);
   });
 });
+
+describe('an array of thousands of millions of holes', () => {
+  const sparse: unknown[] = [1, 'x'];
+  sparse[3_000_000_000] = 2;
+  sparse.length = 2 ** 32 - 1;
+  const found = (path: string): unknown => valueAt({ sparse }, parsePath(path, ['sim']));
+
+  it('F33: is sliced and shown at once, and holes stay holes', () => {
+    const slice = found('sim.sparse[1:4000000000]');
+    expect(Array.isArray(slice) && [slice.length, ...Object.keys(slice)]).toEqual([3_999_999_999, '0', '2999999999']);
+    expect(showValue(slice)).toBe('Array(3999999999) [ "x", <2999999998 holes>, 2, <999999999 holes> ]');
+    expect(showValue(found('sim.sparse[0:10:2]'))).toBe('[ 1, <4 holes> ]');
+    expect(showValue(found('sim.sparse[1:3]'))).toBe('[ "x", <1 hole> ]');
+  });
+});

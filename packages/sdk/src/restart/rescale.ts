@@ -16,8 +16,8 @@ import { readRecords } from '../members/channel-table.js';
 import { CHANNELS_SECTION } from '../members/encoded-section.js';
 import { type HandedState, PROGRAM } from '../members/protocol.js';
 import { CARRIED_KIND } from '../state/carried.js';
-import type { ReplayedCollection } from '../state/collection-segments.js';
-import { COLLECTION_KIND, WASM_KIND } from '../state/provider.js';
+import { WASM_KIND } from '../state/provider.js';
+import { programValue } from './decode-record.js';
 import { isProviders } from './member-part.js';
 import type { RecordedMembers } from './recorded-members.js';
 import type { Rescale, Rescaled, RescaledMember } from './rescale-contract.js';
@@ -159,11 +159,7 @@ function sectionsOf(
   const buffers = copied ? part.manifest.buffers.map((record, index) => copyOf(record, part.buffers[index])) : part.buffers; // invariant 2
   const sections = decodeSections({ ...part, buffers }, name, classes);
   const values = [...sections.values()].filter(({ kind }) => isProviders({ kind }) && kind !== CARRIED_KIND);
-  return Object.freeze(Object.fromEntries(values.map(({ name: provider, kind, value }) => [provider, shown(kind, value)])));
-}
-
-function shown(kind: string, value: unknown): unknown {
-  return kind === COLLECTION_KIND ? (value as ReplayedCollection).entries : value; // what decodes such a section
+  return Object.freeze(Object.fromEntries(values.map(({ name: provider, kind, value }) => [provider, programValue(kind, value)])));
 }
 
 function kindsOf(recorded: RecordedMembers): Kinds {

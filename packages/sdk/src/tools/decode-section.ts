@@ -11,7 +11,7 @@ import { CONTENT_KIND } from '../files/content-sections.js';
 import type { SectionRecord } from '../image/contract.js';
 import type { LazyImage } from '../image/lazy.js';
 import { numbersOf } from '../image/section-buffers.js';
-import { decodeRecord } from '../restart/decode-record.js';
+import { decodeRecord, programValue } from '../restart/decode-record.js';
 
 /** What was read of an image so far; sections that share a buffer get the same one. */
 export interface ReadParts {
@@ -24,7 +24,8 @@ export async function sectionValue(image: LazyImage, index: number, parts: ReadP
   const record = image.manifest.sections[index];
   if (record === undefined) throw new RangeError(`section ${index}`);
   if (record.kind === CONTENT_KIND) return image.section(index);
-  return (await decoded(image, index, record, parts)).value;
+  const { value } = await decoded(image, index, record, parts);
+  return programValue(record.kind, value);
 }
 
 async function decoded(image: LazyImage, index: number, record: SectionRecord, parts: ReadParts): Promise<DecodedSection> {

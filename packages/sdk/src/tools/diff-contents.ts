@@ -78,7 +78,7 @@ function attributesOf({ writable, enumerable, configurable }: PropertyDescriptor
 function compareArrays(a: readonly unknown[], b: readonly unknown[], inside: Inside, attributes: boolean): void {
   const common = Math.min(a.length, b.length);
   const numbers = onlyNumbers(a, common) && onlyNumbers(b, common);
-  const [lefts, rights] = [elementIndexes(a), elementIndexes(b)];
+  const [lefts, rights] = [[...elementIndexes(a)], [...elementIndexes(b)]];
   const count = new ElementCount(common);
   const run = new Run(inside);
   let place = 0;

@@ -9,7 +9,19 @@ import { types } from 'node:util';
 import { Tagged } from '../codec/classes.js';
 import { keyStep, symbolStep } from '../codec/paths.js';
 import { boxedPrimitive, regexpParts, sizeOf, urlHref, viewLength } from '../codec/slots.js';
-import { bytesOf, elementsOf, entriesOf, exactKind, isBuffer, isObject, itemsOf, kindOf, ownValue, propertyKeys } from './value-kinds.js';
+import {
+  bytesOf,
+  elementIndexes,
+  elementsOf,
+  entriesOf,
+  exactKind,
+  isBuffer,
+  isObject,
+  itemsOf,
+  kindOf,
+  ownValue,
+  propertyKeys,
+} from './value-kinds.js';
 
 const DEPTH = 6;
 const ITEMS = 100;
@@ -47,6 +59,7 @@ export function briefValue(value: unknown): string {
 function show(value: unknown, limits: Limits, line: string): string {
   limits.left--;
   if (!isObject(value)) return primitive(value, limits.text);
+  if (value instanceof Holes) return value.count === 1 ? '<1 hole>' : `<${value.count} holes>`;
   if (limits.within.has(value)) return `[circular ${kindOf(value)}]`;
   const atom = atomText(value);
   if (atom !== undefined) return cut(atom, limits.text);
@@ -96,13 +109,15 @@ function itemsShown(value: unknown, limits: Limits, line: string): string {
   const [open, close] = Array.isArray(value) || ArrayBuffer.isView(value) || isBuffer(value) ? ['[', ']'] : ['{', '}'];
   const shown: string[] = [];
   let left = 0;
+  let passed = 0;
   const inner = line === ' ' ? ' ' : `${line}  `;
   for (const [label, item] of itemsIn(value)) {
     if (shown.length >= limits.items || limits.left <= 0) {
-      left = countOf(value) - shown.length;
+      left = countOf(value) - passed;
       break;
     }
     shown.push(label + show(item, limits, inner));
+    passed += item instanceof Holes ? item.count : 1;
   }
   if (left > 0) shown.push(`… ${left} more`);
   if (shown.length === 0) return open + close;
@@ -134,12 +149,31 @@ function* itemsIn(value: object): Generator<readonly [label: string, item: unkno
   }
   if (types.isMap(value)) for (const [key, item] of entriesOf(value)) yield [`${briefKey(key)} => `, item];
   else if (types.isSet(value)) for (const item of itemsOf(value)) yield ['', item];
-  else if (Array.isArray(value)) for (let index = 0; index < value.length; index++) yield ['', value[index]];
+  else if (Array.isArray(value)) yield* elementsIn(value);
   for (const key of propertyKeys(value)) {
     const step = typeof key === 'symbol' ? symbolStep(key) : keyStep(key);
     const found = ownValue(value, key);
     if (found !== undefined) yield [`${step.startsWith('.') ? step.slice(1) : step}: `, found.value];
   }
+}
+
+/** So many elements that are not there. */
+class Holes {
+  readonly count: number;
+
+  constructor(count: number) {
+    this.count = count;
+  }
+}
+
+function* elementsIn(array: readonly unknown[]): Generator<readonly [label: string, item: unknown]> {
+  let next = 0;
+  for (const index of elementIndexes(array)) {
+    if (index > next) yield ['', new Holes(index - next)];
+    yield ['', array[index]];
+    next = index + 1;
+  }
+  if (array.length > next) yield ['', new Holes(array.length - next)];
 }
 
 function briefKey(key: unknown): string {

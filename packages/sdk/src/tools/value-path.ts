@@ -10,7 +10,7 @@ import { types } from 'node:util';
 import { CheckpointError } from '../base/errors.js';
 import { Tagged } from '../codec/classes.js';
 import { keyText } from '../codec/paths.js';
-import { bytesOf, elementsOf, entriesOf, held, isBuffer, isObject, itemsOf, kindOf, ownValue } from './value-kinds.js';
+import { bytesOf, elementIndexes, elementsOf, entriesOf, held, isBuffer, isObject, itemsOf, kindOf, ownValue } from './value-kinds.js';
 
 type Step = { readonly text: string } & (
   | { readonly do: 'property'; readonly name: string }
@@ -180,12 +180,31 @@ function slice(value: unknown, from: number | undefined, to: number | undefined,
     at === undefined ? otherwise : Math.min(Math.max(at < 0 ? at + length : at, lowest), highest);
   const start = clamp(from, by > 0 ? 0 : length - 1);
   const end = clamp(to, by > 0 ? length : -1);
-  if (by === 1) return { value: types.isTypedArray(list) ? list.subarray(start, Math.max(end, start)) : list.slice(start, end) };
+  if (by === 1 && !Array.isArray(list))
+    return { value: types.isTypedArray(list) ? list.subarray(start, Math.max(end, start)) : list.slice(start, end) };
   const count = Math.max(Math.ceil((end - start) / by), 0);
   if (typeof list === 'string') return { value: Array.from({ length: count }, (_, index) => list[start + index * by]).join('') };
-  const taken = types.isTypedArray(list) ? list.slice(0, count) : new Array<unknown>(count);
-  for (let index = 0; index < count; index++) taken[index] = list[start + index * by];
+  if (Array.isArray(list)) return { value: elementsAt(list, start, by, count) };
+  const taken = list.slice(0, count);
+  for (let index = 0; index < count; index++) taken[index] = list[start + index * by] ?? 0;
   return { value: taken };
+}
+
+/** More are taken one by one from those that are there, because most may be holes. */
+const MANY = 1e6;
+
+/** Holes stay holes. */
+function elementsAt(list: readonly unknown[], start: number, by: number, count: number): unknown[] {
+  const taken = new Array<unknown>(count);
+  if (count <= MANY) {
+    for (let at = 0; at < count; at++) if (Object.hasOwn(list, start + at * by)) taken[at] = list[start + at * by];
+    return taken;
+  }
+  for (const index of elementIndexes(list)) {
+    const at = (index - start) / by;
+    if (Number.isInteger(at) && at >= 0 && at < count) taken[at] = list[index];
+  }
+  return taken;
 }
 
 function keyed(value: unknown, text: string): Found {
