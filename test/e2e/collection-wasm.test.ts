@@ -27,6 +27,31 @@ it('a collection goes on after kills with the same content and order', async () 
   expect(said['end']).toEqual(undisturbed['end']);
 });
 
+it('a collection is looked into as the Map that it is', async () => {
+  const said = await new Laboratory().run(`
+    const { diffImages, readImage } = await import('@ckpt/sdk/images');
+    const ckpt = await open({ dir: './store' });
+    const c = ckpt.collection('c');
+    await ckpt.start();
+    c.set('k', 1);
+    await ckpt.checkpoint('one');
+    c.set('l', 2);
+    await ckpt.checkpoint('two');
+    const image = await readImage('two', { dir: './store' });
+    const { differences } = await diffImages('one', 'two', { dir: './store' });
+    say('found', { value: [...(await image.section('c'))], differences: differences.map(({ mark, path }) => [mark, path]) });
+    await image.close();
+    await ckpt.close();
+  `);
+  expect(said['found']).toMatchObject({
+    value: [
+      ['k', 1],
+      ['l', 2],
+    ],
+    differences: [['+', 'c<key "l">']],
+  });
+});
+
 const WASM = `
   const { default: wabt } = await import('${new URL('../../node_modules/wabt/index.js', import.meta.url).href}');
   const text = '(module (memory (export "m") 1 40) (global $g (export "g") (mut i64) (i64.const 1))' +
