@@ -53,18 +53,18 @@ export class MemberPlanner {
       return { ...facts, outcome: this.#answered.has(name) ? 'answered' : 'match' };
     });
     const opaque = this.#parts.opaque().map((child) => planOfOpaque(child, recorded.get(child.name), this.#answered.has(child.name)));
-    const plans = [...declared, ...opaque];
-    for (const { name } of plans) recorded.delete(name);
+    const plans = new Map([...declared, ...opaque].map((plan) => [plan.name, plan]));
+    for (const name of plans.keys()) recorded.delete(name);
     // Parents first: whom one of them declares is not asked for here.
-    for (const facts of parentsFirst([...recorded.values()])) plans.push(this.#planRecorded(facts, plans));
-    return plans;
+    for (const facts of parentsFirst(recorded)) plans.set(facts.name, this.#planRecorded(facts, plans));
+    return [...plans.values()];
   }
 
   /** Invariant 2. */
-  #planRecorded(facts: RecordedFacts, others: readonly MemberPlan[]): MemberPlan {
+  #planRecorded(facts: RecordedFacts, others: ReadonlyMap<string, MemberPlan>): MemberPlan {
     const { name, kind, finished, parent } = facts;
-    const declares = others.some((other) => other.name === parent && other.outcome !== 'refused' && other.outcome !== 'excluded');
-    if (parent === undefined || !declares) return this.#answer(facts);
+    const outcome = parent === undefined ? undefined : others.get(parent)?.outcome;
+    if (parent === undefined || outcome === undefined || outcome === 'refused' || outcome === 'excluded') return this.#answer(facts);
     return { name, kind, finished, outcome: 'nested', parent, ...(facts.opaque === undefined ? {} : { opaque: facts.opaque }) };
   }
 
@@ -99,15 +99,16 @@ function planOfOpaque(child: OpaqueChild, recorded: RecordedFacts | undefined, a
   return { ...facts, outcome: answered ? 'answered' : 'match' };
 }
 
-/** Those whose parents are among them come after these. */
-function parentsFirst(facts: readonly RecordedFacts[]): readonly RecordedFacts[] {
-  const byName = new Map(facts.map((each) => [each.name, each]));
+/** Those whose parents are among them come after these; a circle, which only a forged image has, begins anywhere. */
+function parentsFirst(facts: ReadonlyMap<string, RecordedFacts>): ReadonlySet<RecordedFacts> {
   const ordered = new Set<RecordedFacts>();
-  const visit = (each: RecordedFacts, below: ReadonlySet<string>): void => {
-    const parent = each.parent === undefined || below.has(each.parent) ? undefined : byName.get(each.parent);
-    if (parent !== undefined) visit(parent, new Set([...below, each.name]));
-    ordered.add(each);
-  };
-  for (const each of facts) visit(each, new Set());
-  return [...ordered];
+  for (const each of facts.values()) {
+    const above = new Set<RecordedFacts>();
+    for (let at: RecordedFacts | undefined = each; at !== undefined && !ordered.has(at) && !above.has(at); ) {
+      above.add(at);
+      at = at.parent === undefined ? undefined : facts.get(at.parent);
+    }
+    for (const one of [...above].reverse()) ordered.add(one);
+  }
+  return ordered;
 }

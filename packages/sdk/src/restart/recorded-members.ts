@@ -4,6 +4,7 @@
  * Invariants
  * 1. What a member was started with is told by its kind: workerData of a thread, arguments of a process.
  * 2. An opaque child has no part: whoever joins under its name begins anew.
+ * 3. What is asked of one member costs nothing for the others: an image may record a great many, one below the other.
  */
 import type { ClassRegistry } from '../codec/classes.js';
 import { decodeSection } from '../codec/codec.js';
@@ -39,10 +40,16 @@ export interface RecordedMember extends Pick<RecordedFacts, 'name' | 'kind' | 'f
 export class RecordedMembers {
   readonly contents: ImageContents | undefined;
   readonly #classes: ClassRegistry;
+  readonly #facts: ReadonlyMap<string, RecordedFacts>;
+  /** Where a member's workerData or arguments are, among the sections. */
+  readonly #startedWith: ReadonlyMap<string, number>;
 
   constructor(contents: ImageContents | undefined, classes: ClassRegistry) {
     this.contents = contents;
     this.#classes = classes;
+    const { members = [], sections = [] } = contents?.manifest ?? {};
+    this.#facts = new Map(members.flatMap(factsOf).map((facts) => [facts.name, facts]));
+    this.#startedWith = new Map(sections.flatMap(({ member, kind }, index) => (kind === 'worker-data' ? [[member, index]] : [])));
   }
 
   /** Of the image; undefined for a fresh start. */
@@ -51,7 +58,7 @@ export class RecordedMembers {
   }
 
   all(): readonly RecordedFacts[] {
-    return (this.contents?.manifest.members ?? []).flatMap(factsOf);
+    return [...this.#facts.values()];
   }
 
   /** Those that were in the cut: all but opaque children. */
@@ -64,7 +71,7 @@ export class RecordedMembers {
   }
 
   get(name: string): RecordedFacts | undefined {
-    return this.all().find((facts) => facts.name === name);
+    return this.#facts.get(name);
   }
 
   args(name: string): readonly string[] | undefined {
@@ -76,7 +83,7 @@ export class RecordedMembers {
   data(name: string, kind: RecordedFacts['kind']): { readonly value: unknown } | undefined {
     const { contents } = this;
     if (this.get(name)?.kind !== kind) return undefined;
-    const index = contents?.manifest.sections.findIndex((section) => section.member === name && section.kind === 'worker-data') ?? -1;
+    const index = this.#startedWith.get(name) ?? -1;
     const [record, bytes] = [contents?.manifest.sections[index], contents?.sections[index]];
     if (contents === undefined || record === undefined || bytes === undefined) return undefined;
     const memory = buffersOf(contents.manifest, record, contents.buffers);

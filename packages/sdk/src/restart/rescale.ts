@@ -115,10 +115,17 @@ function givenTo({ members }: Rescaled, { declared, recorded }: RescaleParts): R
 /** Invariant 4: also those of members that are nested themselves. */
 function withNested(given: ReadonlyMap<string, 'recorded' | Given>, recorded: RecordedMembers): ReadonlyMap<string, 'recorded' | Given> {
   const all = new Map(given);
-  for (let before = -1; before !== all.size; ) {
-    before = all.size;
-    for (const { name, parent } of recorded.joined())
-      if (parent !== undefined && all.get(parent) === 'recorded' && !all.has(name)) all.set(name, 'recorded');
+  const below = new Map<string, string[]>();
+  for (const { name, parent } of recorded.joined()) {
+    if (parent === undefined) continue;
+    const names = below.get(parent);
+    if (names === undefined) below.set(parent, [name]);
+    else names.push(name);
+  }
+  // What is added on the way is come to as well.
+  for (const [parent, own] of all) {
+    if (own !== 'recorded') continue;
+    for (const name of below.get(parent) ?? []) if (!all.has(name)) all.set(name, 'recorded');
   }
   return all;
 }
