@@ -15,7 +15,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'ckpt-prompt-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   told = [];
-  fileSystem = new PromptFileSystem({ begin: () => told.push('begin'), end: () => told.push('end') });
+  fileSystem = new PromptFileSystem(false, { begin: () => told.push('begin'), end: () => told.push('end') });
 });
 
 describe.each([true, false])('a file system that is prompt: %s', (prompt) => {
@@ -74,13 +74,14 @@ describe.each([true, false])('a file system that is prompt: %s', (prompt) => {
   });
 });
 
-it('tells of each call that it waits for itself, and of no sync or large write', async () => {
+it('tells of each call that it waits for itself, and of no sync, deletion or large write', async () => {
   fileSystem.prompt = true;
   const file = await fileSystem.open(join(folder, 'a'), CREATE, 0o600);
   await file.write(new Uint8Array(10), 0, 10, 0);
   expect(told).toEqual(['begin', 'end', 'begin', 'end']);
   await file.write(new Uint8Array(LARGE), 0, LARGE, 0);
   await file.sync();
+  await fileSystem.unlink(join(folder, 'a'));
   expect(told.length).toBe(4);
   await file.close();
 });

@@ -114,7 +114,7 @@ class HelperThread {
   async #take(message: Exclude<ToThread, { type: 'assert-newest' | 'piece' }>): Promise<void> {
     switch (message.type) {
       case 'persist':
-        return this.#persist(message.job);
+        return this.#persist(message.job).finally(() => this.#prompted(false));
       case 'settle':
         return this.#requests?.settle(message.request, message.answer);
       case 'poll':
@@ -136,7 +136,7 @@ class HelperThread {
     const { input } = job;
     const shadows = input.buffers.filter(isStaged).map(({ key, memory }) => ({ key, memory }));
     const buffers = input.buffers.map((buffer) => (isUncopied(buffer) ? this.#wanting.streamed(buffer) : buffer));
-    if (this.#prompt !== undefined) this.#prompt.prompt = isSmall(job);
+    this.#prompted(isSmall(job));
     try {
       const image = await persist(
         { ...job, input: { ...input, buffers } },
@@ -158,11 +158,15 @@ class HelperThread {
     } catch (error) {
       this.#send({ type: 'persisted', number: job.number, error: packError(error), shadows });
       return;
-    } finally {
-      if (this.#prompt !== undefined) this.#prompt.prompt = false;
     }
+    // The first of a life reads the manifests of all images.
+    this.#prompted(true);
     const images = await pruneAfter(job, this.#store, (message) => this.#send({ type: 'warn', message }));
     if (images.length > 0) this.#send({ type: 'pruned', images });
+  }
+
+  #prompted(on: boolean): void {
+    if (this.#prompt !== undefined) this.#prompt.prompt = on;
   }
 
   async #assertNewest(): Promise<void> {
@@ -217,7 +221,7 @@ async function start(): Promise<void> {
   const ports = await loadPorts(data.portsAddress);
   if (data.portsAddress !== undefined) return new HelperThread(data, ports, undefined).run();
   const shared = new Int32Array(data.shared);
-  const prompt = new PromptFileSystem({
+  const prompt = new PromptFileSystem(false, {
     begin: () => Atomics.store(shared, SHARED.IN_CALL, 1),
     end: () => Atomics.store(shared, SHARED.IN_CALL, 0),
   });

@@ -1,10 +1,10 @@
 /**
- * The system's file system for a thread that has nothing else to do: while `prompt` is on, what takes microseconds is done at
- * once, because going to a thread of the pool and back takes ten times as long.
+ * The system's file system for a thread that has nothing else to do, and for tools that look at thousands of files: while `prompt`
+ * is on, what takes microseconds is done at once, because going to a thread of the pool and back takes ten times as long.
  *
  * Invariants
- * 1. Syncs, and reads and writes of more than SMALL_BYTES, go to the pool in any case: they are what waits for a disk, and the
- *    thread's signs of life must go on meanwhile.
+ * 1. Syncs, deletions, and reads and writes of more than SMALL_BYTES, go to the pool in any case: they are what waits for a disk,
+ *    and the thread's signs of life must go on meanwhile.
  * 2. Whoever watches the thread can tell a call that stands still from a thread that does: it is told of each.
  * 3. A descriptor is closed once, whichever way.
  */
@@ -19,11 +19,14 @@ export interface CallWatcher {
   end(): unknown;
 }
 
+const UNWATCHED: CallWatcher = { begin: () => {}, end: () => {} };
+
 export class PromptFileSystem implements FileSystem {
-  prompt = false;
+  prompt: boolean;
   readonly #watcher: CallWatcher;
 
-  constructor(watcher: CallWatcher) {
+  constructor(prompt: boolean, watcher: CallWatcher = UNWATCHED) {
+    this.prompt = prompt;
     this.#watcher = watcher;
   }
 
@@ -58,7 +61,7 @@ export class PromptFileSystem implements FileSystem {
   }
 
   async unlink(path: string): Promise<void> {
-    return this.prompt ? this.#call(() => files.unlinkSync(path)) : systemFileSystem.unlink(path);
+    return systemFileSystem.unlink(path);
   }
 
   async rmdir(path: string): Promise<void> {

@@ -148,7 +148,7 @@ export class FilesAtStart {
     const { store, log } = this.#parts;
     const { baselines, source, epoch, generation } = this.#context;
     try {
-      const images = await store.images();
+      const images = await store.refs();
       await baselines.clean([...images, { epoch, generation: generation() }], source); // the newest capture may not be committed yet
       await cleanCensuses(
         this.#context,

@@ -246,6 +246,8 @@ export interface Store {
   lineage(): Promise<Lineage>;
   /** Every image file, by epoch and generation ascending. */
   images(): Promise<ImageEntry[]>;
+  /** The same as their file names tell it, in no order. */
+  refs(): Promise<ImageRef[]>;
   /**
    * An image by name, id or unambiguous id prefix (≥ 6 digits); ERR_CKPT_NOT_FOUND, also when the newest image of that name
    * is gone. A late image is not found by name.

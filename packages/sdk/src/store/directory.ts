@@ -164,6 +164,10 @@ class DirectoryStore implements Store {
     return this.#entries(store, await readHistory(store), files);
   }
 
+  async refs(): Promise<ImageRef[]> {
+    return listRefs(await this.#store('select'));
+  }
+
   async resolve(nameOrId: string): Promise<ImageEntry> {
     const store = await this.#store('select');
     const files = await listImages(store);
@@ -208,9 +212,9 @@ class DirectoryStore implements Store {
 
   async repairNames(): Promise<void> {
     const store = await this.#store('select');
-    const files = await listImages(store);
     const { newestSeal } = await readHistory(store);
-    const newest = files.filter((entry) => entry.epoch === newestSeal?.epoch);
+    if (newestSeal === undefined) return;
+    const newest = await listImages(store, newestSeal.epoch);
     // A damaged image gets no name from here: selection reports it.
     const known = await someAtOnce(newest, (file) => knowImage(store, file).catch(() => undefined));
     for (const [index, file] of newest.entries()) await repairNamesOf(store, file, known[index]?.names ?? []);

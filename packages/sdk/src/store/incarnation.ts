@@ -10,7 +10,7 @@ import { recordChild } from './children.js';
 import type { StoreContext } from './context.js';
 import type { EpochRecord, Incarnation, RunRecord, Seal, SealSource } from './contract.js';
 import { putMark } from './epochs.js';
-import { listImages } from './lineage.js';
+import { listRefs } from './lineage.js';
 import { EpochWriter } from './writer.js';
 
 export class DirectoryIncarnation extends EpochWriter implements Incarnation {
@@ -29,9 +29,9 @@ export class DirectoryIncarnation extends EpochWriter implements Incarnation {
 
   async seal(source: SealSource): Promise<Seal> {
     await this.assertNewest();
-    const files = await listImages(this.#store);
-    const generation = source.kind === 'image' ? source.generation : 0;
-    const frontier = Math.max(generation, ...files.map((file) => file.generation));
+    const images = await listRefs(this.#store);
+    const from = source.kind === 'image' ? source.generation : 0;
+    const frontier = images.reduce((highest, { generation }) => Math.max(highest, generation), from);
     const seal: Seal = { epoch: this.epoch, source, frontier };
     if (!(await putMark(this.#store, this.epoch, 'sealed', seal))) {
       throw new CheckpointError(

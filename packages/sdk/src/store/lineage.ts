@@ -42,16 +42,21 @@ function byAge(a: ImageRef, b: ImageRef): number {
   return a.epoch - b.epoch || a.generation - b.generation || (a.id < b.id ? -1 : 1);
 }
 
-/** Everything that has the name of an image, oldest first; what is no regular file is found out, and told, when it is read. */
-export async function listImages(store: StoreContext): Promise<ImageFile[]> {
-  const found = await someAtOnce(await listRefs(store), async ({ path, ...ref }): Promise<ImageFile | undefined> => {
+/**
+ * Everything that has the name of an image, oldest first; what is no regular file is found out, and told, when it is read.
+ * @param epoch only those of this one
+ */
+export async function listImages(store: StoreContext, epoch?: number): Promise<ImageFile[]> {
+  const named = await listRefs(store);
+  const wanted = epoch === undefined ? named : named.filter((ref) => ref.epoch === epoch);
+  const found = await someAtOnce(wanted, async ({ path, ...ref }): Promise<ImageFile | undefined> => {
     const stat = await translated({ operation: 'look at', path }, () => ifPresent(() => store.fs.lstat(path)));
     return stat === undefined ? undefined : { ...ref, path, size: stat.size };
   });
   return found.filter((file) => file !== undefined).sort(byAge);
 }
 
-/** The same by their names alone, in no order. */
+/** The same by their names alone, without a look at each, in no order. */
 export async function listRefs(store: StoreContext): Promise<Omit<ImageFile, 'size'>[]> {
   const { images } = store.paths;
   const files = await translated({ operation: 'list', path: images }, () => store.fs.readdir(images));

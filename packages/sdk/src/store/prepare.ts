@@ -18,7 +18,7 @@ import { createDurable, linkOnce, NO_FOLLOW, putRecord, syncFolder } from './dur
 import { readEpochs } from './epochs.js';
 import { quietly, storeError, storeFailure, translated } from './failure.js';
 import { FOLDERS } from './layout.js';
-import { listImages } from './lineage.js';
+import { listRefs } from './lineage.js';
 import { parseRun, RECORD_LIMIT } from './records.js';
 import { readRecord } from './source.js';
 
@@ -114,7 +114,7 @@ export async function readRun(store: StoreContext): Promise<RunRecord | undefine
 
 async function createRun(store: StoreContext, app: string, id: string): Promise<RunRecord> {
   const { newest } = await readEpochs(store);
-  const images = await listImages(store);
+  const images = await listRefs(store);
   if (newest > 0 || images.length > 0) throw lost(store, 'the record of the run (run.json)');
   const record: RunRecord = { format: 1, id, app: { name: app }, createdAt: store.clock.now() };
   if (await putRecord(store, store.paths.run, record)) return record;
@@ -124,8 +124,8 @@ async function createRun(store: StoreContext, app: string, id: string): Promise<
 }
 
 async function assertEpochs(store: StoreContext): Promise<void> {
-  const newest = (await listImages(store)).at(-1);
-  if (newest !== undefined && newest.epoch > (await readEpochs(store)).newest) throw lost(store, `the claim of epoch ${newest.epoch}`);
+  const newest = (await listRefs(store)).reduce((highest, { epoch }) => Math.max(highest, epoch), 0);
+  if (newest > (await readEpochs(store)).newest) throw lost(store, `the claim of epoch ${newest}`);
 }
 
 function lost(store: StoreContext, what: string): CheckpointError {

@@ -19,7 +19,7 @@ import { createDurable, linkOnce, syncFolder } from './durable.js';
 import { type Fence, hasMark, putMark } from './epochs.js';
 import { ifPresent, quietly, storeError } from './failure.js';
 import { imagePath } from './layout.js';
-import { isLate, listImages, readHistory } from './lineage.js';
+import { isLate, listRefs, readHistory } from './lineage.js';
 import { addName } from './names.js';
 import { lookAtBase, verifyWritten } from './verified.js';
 
@@ -67,7 +67,7 @@ async function assertReady(commit: Commit, { ref }: PublishRequest): Promise<voi
       },
     );
   }
-  const newer = (await listImages(store)).findLast((file) => file.epoch === epoch && file.generation >= ref.generation);
+  const newer = (await listRefs(store)).find((file) => file.epoch === epoch && file.generation >= ref.generation);
   if (newer !== undefined) {
     throw new TypeError(
       `publish: expected a generation above ${newer.generation}, which epoch ${epoch} has already, got ${ref.generation}`,

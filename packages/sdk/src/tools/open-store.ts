@@ -7,6 +7,7 @@
  */
 import { resolve } from 'node:path';
 import type { Ports } from '../base/ports.js';
+import { PromptFileSystem } from '../base/prompt-file-system.js';
 import { loadPorts } from '../base/system-ports.js';
 import type { Lineage, RunRecord, Store } from '../store/contract.js';
 import { openDirectoryStore } from '../store/directory.js';
@@ -30,7 +31,7 @@ export function storeDirectory(dir: string | undefined, call: string): string {
 /** @throws CheckpointError ERR_CKPT_NO_IMAGE when there is no store in the directory */
 export async function openStore(dir: string | undefined, call: string): Promise<OpenedStore> {
   const root = storeDirectory(dir, call);
-  const ports = await loadPorts(undefined);
+  const ports = { ...(await loadPorts(undefined)), fileSystem: new PromptFileSystem(true) };
   const store = openDirectoryStore(root, ports);
   const run = await store.inspect();
   return { root, store, run, ports };
