@@ -15,7 +15,7 @@ for (const prompt of [false, true]) {
     const folder = await mkdtemp(join(tmpdir(), 'ckpt-store-'));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const system = await loadPorts(undefined);
-    const fileSystem = new PromptFileSystem({ begin() {}, end() {} });
+    const fileSystem = new PromptFileSystem(false, { begin() {}, end() {} });
     fileSystem.prompt = prompt;
     const ports = prompt ? { ...system, fileSystem } : system;
     const root = join(folder, 'ckpt');

@@ -20,6 +20,7 @@ import { Incremental, isStaged } from './checkpoint/incremental.js';
 import { isSmall, persist, pruneAfter } from './checkpoint/persist.js';
 import { type FromThread, LIFE_ENDED, type PersistJob, SHARED, type ThreadData, type ToThread } from './checkpoint/thread-protocol.js';
 import { isUncopied, Wanting } from './checkpoint/uncopied.js';
+import { WarmMemory } from './checkpoint/warm-memory.js';
 import { Audit } from './files/audit.js';
 import { Contents } from './files/contents.js';
 import { MEMBER_SHARED, slotsOf } from './members/protocol.js';
@@ -51,6 +52,7 @@ class HelperThread {
   readonly #ticker: Ticker;
   readonly #memberTickers: Ticker[] = [];
   readonly #requests: RequestFiles | undefined;
+  readonly #warm = new WarmMemory();
   readonly #wanting = new Wanting((wanted) => this.#send({ type: 'wanted', wanted }));
   #queue: Promise<void> = Promise.resolve();
   #beats = 0;
@@ -90,6 +92,11 @@ class HelperThread {
         this.#wanting.got(message.piece);
         return;
       }
+      if (message.type === 'warm') {
+        void this.#warm.make(message.lengths, (memory) => this.#send({ type: 'warmed', memory }));
+        return;
+      }
+      if (message.type === 'persist' || message.type === 'stop') this.#warm.stop();
       this.#queue = this.#queue
         .then(() => this.#take(message))
         .catch((error: unknown) => this.#send({ type: 'warn', message: messageOf(error) }));
@@ -111,7 +118,7 @@ class HelperThread {
     setInterval(() => Atomics.add(this.#shared, SHARED.LIFE, 1), LIFE_MS);
   }
 
-  async #take(message: Exclude<ToThread, { type: 'assert-newest' | 'piece' }>): Promise<void> {
+  async #take(message: Exclude<ToThread, { type: 'assert-newest' | 'piece' | 'warm' }>): Promise<void> {
     switch (message.type) {
       case 'persist':
         return this.#persist(message.job).finally(() => this.#prompted(false));
@@ -207,12 +214,16 @@ class HelperThread {
 
   #send(message: FromThread): void {
     if (message.type === 'fenced') Atomics.store(this.#shared, SHARED.FENCED, 1);
-    const memory = message.type === 'persisted' ? message.shadows.flatMap((shadow) => shadow.memory) : [];
-    this.#port.postMessage(message, memory);
+    this.#port.postMessage(message, handedOver(message));
     Atomics.store(this.#shared, SHARED.ATTENTION, 1);
     Atomics.add(this.#shared, SHARED.MESSAGES, 1);
     Atomics.notify(this.#shared, SHARED.MESSAGES);
   }
+}
+
+function handedOver(message: FromThread): readonly ArrayBuffer[] {
+  if (message.type === 'warmed') return message.memory;
+  return message.type === 'persisted' ? message.shadows.flatMap((shadow) => shadow.memory) : [];
 }
 
 const data = workerData as ThreadData; // only checkpoint/background.ts starts this file

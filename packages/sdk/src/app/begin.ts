@@ -4,6 +4,8 @@
  * Invariants
  * 1. Nothing is announced before everything is applied.
  */
+import type { HelperThread } from '../checkpoint/background.js';
+import { foreseeImage, foreseeState } from '../checkpoint/foresight.js';
 import type { Handlers } from '../checkpoint/handlers.js';
 import type { KeepAlive } from '../checkpoint/keep-alive.js';
 import { imageInfo, type LineageTip } from '../checkpoint/tip.js';
@@ -18,7 +20,7 @@ import type { SignalTrigger } from '../triggers/signals.js';
 import type { Events, StartResult } from './events.js';
 import { locator, sourceOf } from './lineage-facts.js';
 import type { Members } from './members.js';
-import type { Opened } from './opened.js';
+import { MAIN, type Opened } from './opened.js';
 
 /** What the start of tracked files needs. */
 export type FileRooms = Pick<Beginning, 'files' | 'untracked' | 'tip'>;
@@ -35,12 +37,14 @@ interface Beginning {
   readonly tip: LineageTip;
   readonly carried: CarriedSections | undefined;
   readonly members: Members;
+  readonly background: Pick<HelperThread, 'warm'>;
 }
 
 export async function begin(opened: Opened, rooms: Beginning): Promise<StartResult> {
   const { events, registry, handlers, keepAlive, runClock, signals, members } = rooms;
   const { selection, incarnation, resolved, ports, blame, accelerator } = opened;
   const head = selection.kind === 'image' ? selection.contents.manifest : undefined;
+  const budget = resolved.memoryBudget;
   const image = selection.kind === 'image' && head !== undefined ? imageInfo(head, selection.entry.path) : undefined;
   runClock.start(head?.image.clockMs ?? 0);
   members.plan(image?.finished === true);
@@ -78,9 +82,19 @@ export async function begin(opened: Opened, rooms: Beginning): Promise<StartResu
   if (selection.kind === 'image' && image !== undefined && selection.passedOver.length > 0)
     events.emit('fallback', { chosen: image, passedOver: selection.passedOver });
   if (result.restarted) events.emit('restarted', result);
-  if (!result.finished)
+  if (!result.finished) {
+    rooms.background.warm(head === undefined ? foreseeState(statesOf(registry), budget) : foreseeImage(head, MAIN, budget));
     events.emit('tracking', { state: accelerator.tracker === undefined ? 'off' : 'on', reason: accelerator.reason, bytes: undefined });
+  }
   return result;
+}
+
+/** What `state()` holds; what `provide()` captures is the program's to compute. */
+function statesOf(registry: ProviderRegistry): unknown[] {
+  return registry
+    .list()
+    .filter(({ kind }) => kind === 'state')
+    .map(({ capture }) => capture());
 }
 
 function droppedText(names: readonly string[], image: string): string {

@@ -105,6 +105,7 @@ function makeRooms(opened: Opened, conductor: () => Conductor, life: () => Life)
     filesCopied: () => files.release(),
     returned: (list) => shadows.returned(list),
     wanted: (wanted) => uncopied.piece(wanted),
+    warmed: (memory) => shadows.prepared(memory),
     pruned: (images) => events.emit('pruned', { images: images.map((image) => image.id) }),
     fenced: () => conductor().end('fenced'),
     warn,

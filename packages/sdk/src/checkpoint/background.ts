@@ -35,6 +35,8 @@ export interface BackgroundEvents {
   readonly returned: (shadows: readonly ReturnedShadow[]) => void;
   /** A piece of memory that the job under way has no copy of. */
   readonly wanted: (wanted: WantedPiece) => Uint8Array;
+  /** Memory for the copy of a large buffer, touched already. */
+  readonly warmed: (memory: ArrayBuffer[]) => void;
   readonly pruned: (images: readonly ImageRef[]) => void;
   readonly fenced: () => void;
   readonly warn: (message: string) => void;
@@ -100,6 +102,11 @@ export class Background {
   tick(memory: SharedArrayBuffer): void {
     this.#ticked.push(memory);
     this.#send({ type: 'tick', memory });
+  }
+
+  /** Asks for memory for the copies of the first capture. */
+  warm(lengths: readonly number[]): void {
+    if (lengths.length > 0) this.#send({ type: 'warm', lengths });
   }
 
   /** Handles what the thread has sent, without a turn of the event loop. */
@@ -215,6 +222,9 @@ export class Background {
         return;
       case 'newest':
         this.#newest = { error: message.error === undefined ? undefined : unpackError(message.error) };
+        return;
+      case 'warmed':
+        this.#events.warmed(message.memory);
         return;
       case 'pruned':
         this.#events.pruned(message.images);

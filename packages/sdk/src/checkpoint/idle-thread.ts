@@ -15,6 +15,7 @@ export function idleThread(): HelperThread {
     settle: () => {},
     pollRequests: () => {},
     tick: () => {},
+    warm: () => {},
     drain: () => {},
     waitSync: (settled) => {
       if (!settled()) throw nothingIsWritten();

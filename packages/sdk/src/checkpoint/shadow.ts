@@ -21,11 +21,10 @@ import type { PageTracker } from './page-tracker.js';
 import { copyAll, copyChanged, copyWritten } from './shadow-copy.js';
 import type { ReturnedShadow, StagedBuffer } from './thread-protocol.js';
 import { ToldChanges } from './told-changes.js';
+import { newWindows } from './warm-memory.js';
 
-/** One typed array spans at most 4 GiB on some versions of Node. */
-const WINDOW = 2 ** 30;
 /** Smaller buffers are copied and written as a whole. */
-const SHADOW_BYTES: number = 2 ** 18;
+export const SHADOW_BYTES: number = 2 ** 18;
 /** Smaller buffers are compared faster than the kernel is asked. */
 const TRACKED_BYTES = 2 ** 20;
 /** After so many copies without looking, one looks again. */
@@ -46,6 +45,8 @@ interface Shadow {
   whole: boolean;
 }
 
+type Spare = Pick<Shadow, 'memory' | 'length'>;
+
 type StagedShadow = Pick<StagedBuffer, 'key' | 'length' | 'dirty' | 'memory'>;
 
 export class Shadows {
@@ -55,6 +56,8 @@ export class Shadows {
   readonly #shadows = new Map<ArrayBufferLike, Shadow>();
   #notes: TrackingNote[] = [];
   #nextKey = 1;
+  /** Memory for the first capture, of buffers that were foreseen; undefined once there was one. */
+  #prepared: ArrayBuffer[][] | undefined = [];
 
   /** @param budget most bytes of all shadows together @param kernel where the kernel can be asked @param told by the program */
   constructor(budget: number, kernel?: PageTracker, told: ToldChanges = new ToldChanges()) {
@@ -69,7 +72,8 @@ export class Shadows {
    */
   stage(found: readonly FoundBuffer[]): (StagedShadow | undefined)[] {
     const met = new Map(found.map(({ memory, byteLength }) => [memory, byteLength]));
-    const spare: Shadow[] = [];
+    const spare: Spare[] = (this.#prepared ?? []).map((memory) => ({ memory, length: lengthOf(memory) }));
+    this.#prepared = undefined;
     for (const [memory, shadow] of this.#shadows) {
       shadow.handedOver = false;
       if (met.get(memory) === shadow.length) continue;
@@ -78,6 +82,11 @@ export class Shadows {
     }
     this.#kernel?.round();
     return found.map((buffer) => this.#stage(buffer, spare));
+  }
+
+  /** Warm memory for a buffer that the first capture may find. */
+  prepared(memory: ArrayBuffer[]): void {
+    this.#prepared?.push(memory);
   }
 
   /** The image that holds the last capture was acknowledged. */
@@ -116,7 +125,7 @@ export class Shadows {
     this.#shadows.delete(memory);
   }
 
-  #stage({ memory, byteLength }: FoundBuffer, spare: Shadow[]): StagedShadow | undefined {
+  #stage({ memory, byteLength }: FoundBuffer, spare: Spare[]): StagedShadow | undefined {
     if (byteLength < SHADOW_BYTES) return undefined;
     let shadow = this.#shadows.get(memory);
     if (shadow === undefined) {
@@ -139,7 +148,7 @@ export class Shadows {
     return sum;
   }
 
-  #make(memory: ArrayBufferLike, length: number, spare: Shadow[]): Shadow {
+  #make(memory: ArrayBufferLike, length: number, spare: Spare[]): Shadow {
     const fitting = spare.findIndex((shadow) => shadow.length === length);
     const windows = fitting < 0 ? undefined : spare.splice(fitting, 1)[0]?.memory;
     const kernel = length < TRACKED_BYTES ? undefined : this.#kernel;
@@ -156,14 +165,8 @@ export class Shadows {
   }
 }
 
-function newWindows(length: number): ArrayBuffer[] {
-  const memory: ArrayBuffer[] = [];
-  for (let at = 0; at < length; at += WINDOW) {
-    const size = Math.min(WINDOW, length - at);
-    // Resizable memory begins at a page, as direct writing wants it.
-    memory.push(new ArrayBuffer(size, { maxByteLength: size }));
-  }
-  return memory;
+function lengthOf(windows: readonly ArrayBuffer[]): number {
+  return windows.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 function bringUpToDate(memory: ArrayBufferLike, shadow: Shadow): void {

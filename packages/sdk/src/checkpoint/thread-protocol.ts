@@ -101,6 +101,8 @@ export type ToThread =
   | { readonly type: 'assert-newest' }
   /** What was wanted, at once. */
   | { readonly type: 'piece'; readonly piece: Uint8Array }
+  /** Bytes of buffers that the first capture may find; answered by `warmed` for each, unless there is a job before. */
+  | { readonly type: 'warm'; readonly lengths: readonly number[] }
   | { readonly type: 'stop' };
 
 export type FromThread =
@@ -122,6 +124,7 @@ export type FromThread =
   | { readonly type: 'pruned'; readonly images: readonly ImageRef[] }
   | { readonly type: 'fenced' }
   | { readonly type: 'newest'; readonly error?: ErrorRecord }
+  | { readonly type: 'warmed'; readonly memory: ArrayBuffer[] }
   | { readonly type: 'warn'; readonly message: string }
   | { readonly type: 'stopped' };
 
