@@ -35,7 +35,7 @@ export function state(size, bytes) {
     const inFreeze = 'write, fsync, rename (all of it freeze)';
     return [
       row(group, 'freeze', 'ms', samplesOf(ckpt, 'freezeMs'), goals['freeze']),
-      row(group, 'freeze, the very first checkpoint', 'ms', samplesOf(ckpt, 'firstFreezeMs')),
+      row(group, 'freeze, the first checkpoint, some seconds after the start', 'ms', samplesOf(ckpt, 'firstFreezeMs')),
       row(group, '  beside: a warm copy of the same memory', 'ms', samplesOf(copy, 'copyMs')),
       row(group, 'durable', 'ms', samplesOf(ckpt, 'durableMs'), goals['durable']),
       ...(sync === undefined

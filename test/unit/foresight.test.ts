@@ -69,7 +69,6 @@ describe('memory for the first copy', () => {
     kind: 'ArrayBuffer' as const,
     memory,
     byteLength: memory.byteLength,
-    maxByteLength: undefined,
   });
 
   it('is handed out once it was touched, and not any more when there is a job', async () => {
