@@ -155,6 +155,7 @@ export class Participant implements MemberHandle {
 
   post(message: ToMember, transfer: readonly MessagePort[] = []): void {
     if (this.#port === undefined || this.stage === 'left' || this.stage === 'dead') return;
+    if (message.type === 'recycle') this.#deliveries.drop();
     this.#port.postMessage(message, [...transfer]);
     Atomics.store(this.#shared, MEMBER_SHARED.ATTENTION, 1);
     Atomics.add(this.#shared, MEMBER_SHARED.MESSAGES, 1);
@@ -214,7 +215,7 @@ export class Participant implements MemberHandle {
   }
 
   #withDelivery(message: FromMember): FromMember {
-    if (message.type === 'captured') return { ...message, captured: this.#deliveries.of(message) };
+    if (message.type === 'captured') return { ...message, captured: this.#deliveries.of(message, false) };
     if (message.type === 'finished') this.#finish(message);
     return message;
   }
@@ -222,7 +223,7 @@ export class Participant implements MemberHandle {
   /** It stands for ever; invariant 1. */
   #finish(message: Extract<FromMember, { type: 'finished' }>): void {
     const { captured, sent, unsent } = message;
-    this.final = { captured: this.#deliveries.of(message), sent, unsent: [...unsent] };
+    this.final = { captured: this.#deliveries.of(message, true), sent, unsent: [...unsent] };
     this.stage = 'finished';
     const forGood = (): void => {
       if (this.final !== undefined) this.final.captured = captured;
@@ -231,6 +232,11 @@ export class Participant implements MemberHandle {
     const { delivered } = this.final.captured;
     if (delivered === undefined) forGood();
     else delivered.then(forGood, () => {}); // that it died is told by its end
+  }
+
+  /** Whether it still sends what it has captured. */
+  get incoming(): boolean {
+    return this.#deliveries.any;
   }
 
   get #finishedForGood(): boolean {
