@@ -19,13 +19,19 @@ export async function members({ start, runs, folder }) {
   const group = 'members';
   const alone = await start('checkpoint', [HELD_BYTES, runs, join(folder, 'alone')]);
   const held = await start('members', ['worker', HOLDERS, HELD_BYTES, runs, join(folder, 'held')]);
+  const forked = await start('members', ['process', HOLDERS, HELD_BYTES, runs, join(folder, 'forked')]);
   const many = await start('members', ['worker', HOLDERS, HOLDERS * SMALL_BYTES, 4 * runs, join(folder, 'small')]);
   return [
     row(group, `quiesce, ${HOLDERS} workers that poll every millisecond`, 'ms', samplesOf(many, 'quiesceMs'), { goal: 20 }),
     row(group, `freeze, ${HOLDERS} workers hold 256 MiB together`, 'ms', samplesOf(held, 'freezeMs')),
     row(group, '  beside: one program with the same state', 'ms', samplesOf(alone, 'freezeMs')),
     ratio(group, 'the freeze of members, of that of one program', medianOf(held, 'freezeMs'), medianOf(alone, 'freezeMs'), { goal: 1.5 }),
+    row(group, `freeze, ${HOLDERS} forked processes hold 256 MiB together`, 'ms', samplesOf(forked, 'freezeMs')),
+    ratio(group, 'the freeze of forked members, of that of one program', medianOf(forked, 'freezeMs'), medianOf(alone, 'freezeMs'), {
+      goal: 1.5,
+    }),
     row(group, `durable, ${HOLDERS} workers hold 256 MiB together`, 'ms', samplesOf(held, 'durableMs')),
+    row(group, `durable, ${HOLDERS} forked processes hold 256 MiB together`, 'ms', samplesOf(forked, 'durableMs')),
     row(group, '  beside: one program with the same state', 'ms', samplesOf(alone, 'durableMs')),
   ];
 }

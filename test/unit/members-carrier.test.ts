@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { MessageChannel } from 'node:worker_threads';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { type Greeting, launch } from '../../packages/sdk/src/members/carrier.js';
-import { FrameReader } from '../../packages/sdk/src/members/frames.js';
+import { type Frame, FrameReader } from '../../packages/sdk/src/members/frames.js';
 import { LINK_FD, memberMemory } from '../../packages/sdk/src/members/protocol.js';
 
 it('F64: a process that is being recorded gets its welcome first, however much the program says meanwhile', async () => {
@@ -45,8 +45,10 @@ new Socket({ fd: ${LINK_FD} }).on('data', (bytes) => appendFileSync(${JSON.strin
     recorded();
     await vi.waitFor(
       () => {
-        const frames = new FrameReader().push(readFileSync(got));
-        expect(frames.map((frame) => (frame.type === 'control' ? frame.message.type : frame.type))).toEqual(['welcome', 'quiesce', 'go']);
+        const found: string[] = [];
+        const frame = (frame: Frame): unknown => found.push(frame.type === 'control' ? frame.message.type : frame.type);
+        new FrameReader({ frame, piece: () => expect.fail('nothing follows') }).push(readFileSync(got));
+        expect(found).toEqual(['welcome', 'quiesce', 'go']);
       },
       { timeout: 20_000, interval: 20 },
     );

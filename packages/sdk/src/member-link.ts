@@ -11,6 +11,7 @@ import { Socket } from 'node:net';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from './base/system-ports.js';
 import { Bridge } from './members/bridge.js';
+import { handedOver } from './members/parts.js';
 import { LINK_FD, MEMBER_SHARED, slotsOf, stepOf } from './members/protocol.js';
 import { Ticker } from './triggers/ticker.js';
 
@@ -33,7 +34,7 @@ const bridge = new Bridge({
   stream,
   memory,
   broken: end,
-  welcome: (welcome) => parentPort?.postMessage(welcome),
+  welcome: (welcome) => parentPort?.postMessage(welcome, handedOver(welcome)),
   arrived: ({ type }) => {
     if (type === 'quiesce') looking ??= setInterval(tell, LOOK_MS);
     if (type !== 'resume') return;

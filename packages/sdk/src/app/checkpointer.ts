@@ -254,6 +254,7 @@ export class Checkpointer extends Registering {
     gate.arrive(task, place, 'safepoint', step);
     try {
       await new Promise<void>((resolve) => setImmediate(resolve));
+      await this.#life.readingOn.whileIncoming();
     } finally {
       const held = gate.leave(task, 'safepoint');
       if (held !== undefined) await this.#life.keepAlive.during(held);

@@ -8,7 +8,7 @@
  * 3. An ordinary end waits until the program has what was sent.
  */
 import { MessageChannel, Worker } from 'node:worker_threads';
-import type { ForkedWelcome } from '../members/frames.js';
+import type { ForkedWelcome } from '../members/outline.js';
 import { MEMBER_SHARED, MEMBER_VARIABLE, memberMemory, slotsOf, type Welcome } from '../members/protocol.js';
 
 export function isForkedMember(): boolean {

@@ -32,6 +32,7 @@ import { Attention } from './attention.js';
 import type { Events, StartResult } from './events.js';
 import type { Members } from './members.js';
 import { MAIN } from './opened.js';
+import { ReadingOn } from './reading-on.js';
 import { standWhile } from './stand-while.js';
 import { Tasks } from './tasks.js';
 
@@ -64,6 +65,7 @@ export class Life {
   readonly #parts: LifeParts;
   readonly attention: Attention;
   readonly tasks: Tasks;
+  readonly readingOn: ReadingOn;
   #stage: Stage = 'registering';
   #startedFinished = false;
   #pacing: Pacing | undefined;
@@ -86,6 +88,7 @@ export class Life {
   constructor(parts: LifeParts) {
     this.#parts = parts;
     this.tasks = new Tasks(MAIN, parts.conductor.gate, parts.keepAlive);
+    this.readingOn = new ReadingOn(parts.clock, () => parts.members.set.incoming);
     this.attention = new Attention(this.shared, parts.conductor, () => this.#canLower());
   }
 

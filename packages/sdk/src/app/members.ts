@@ -25,7 +25,7 @@ import { ChannelTable } from '../members/channel-table.js';
 import { CHANNELS_SECTION } from '../members/encoded-section.js';
 import { OpaqueChildren } from '../members/opaque.js';
 import type { MemberHandle } from '../members/participant.js';
-import { joined, shifted } from '../members/parts.js';
+import { joined, shifted, together } from '../members/parts.js';
 import { type EndOfSet, type HandedState, type OpaquePolicy, PROGRAM } from '../members/protocol.js';
 import type { Declaration } from '../members/roster.js';
 import { MemberSet } from '../members/set.js';
@@ -262,13 +262,14 @@ export class Members {
     let { stateBytes, dirtyBytes } = program;
     this.#merged = this.opaque.records();
     const taken = this.set.rounds.taken().map(([name, captured]) => joined([captured, this.#workerData.captured(name)]));
+    const delivered = together(taken);
     for (const part of [...taken, ...this.#merged.map(({ name }) => this.#workerData.captured(name))]) {
       sections.push(...shifted(part, sections.length, buffers.length));
       buffers.push(...part.buffers);
       stateBytes += part.stateBytes;
       dirtyBytes += part.dirtyBytes;
     }
-    return { ...program, sections, buffers, stateBytes, dirtyBytes };
+    return { ...program, sections, buffers, stateBytes, dirtyBytes, ...(delivered === undefined ? {} : { delivered }) };
   }
 
   end(why: EndOfSet): void {

@@ -34,6 +34,7 @@ import { Pacing } from '../triggers/pacing.js';
 import { answerText } from '../triggers/request-answer.js';
 import { listenToSignals } from '../triggers/signals.js';
 import { begin } from './begin.js';
+import { discarding } from './discarding.js';
 import { Events } from './events.js';
 import { Life } from './life.js';
 import { locator, makePace, makeTip, recordedFiles } from './lineage-facts.js';
@@ -194,12 +195,13 @@ function makeUntracked(
 }
 
 function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms, life: () => Life): ConductorParts {
-  const { background, registry, files, untracked, carried, members, shadows, uncopied, events } = rooms;
+  const { background, registry, files, untracked, carried, members, shadows, uncopied } = rooms;
   const staging = new Staging();
   const warnings = new DroppedWarnings(warn);
   const raise = (): void => {
     Atomics.store(background.shared, SHARED.ATTENTION, 1);
   };
+  const discard = discarding({ ...rooms, staging });
   return {
     ...rooms,
     clock: ports.clock,
@@ -227,13 +229,10 @@ function conductorParts({ resolved, ports, classes, warn }: Opened, rooms: Rooms
       files.committed(captured.files);
     },
     recycle: () => {
-      staging.reset();
+      discard();
       members.set.recycle();
-      shadows.recycle();
-      uncopied.recycle();
-      for (const note of shadows.notes()) events.emit('tracking', note);
-      files.release();
     },
+    discard,
     persist: (job, done) => background.persist(job, done),
     takeUncopied: (over) => uncopied.take(over, (settled) => background.waitSync(settled)),
     waitSync: (settled) => background.waitSync(settled),

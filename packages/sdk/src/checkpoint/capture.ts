@@ -33,6 +33,8 @@ export interface Captured {
   readonly dirtyBytes: number;
   /** Those of which there is no copy: the program stands until they are written. */
   readonly uncopiedBytes: number;
+  /** Resolves when the parts of members are all here; rejects when one will not be. Undefined where nothing is to come. */
+  readonly delivered?: Promise<void>;
 }
 
 export interface CaptureParts {

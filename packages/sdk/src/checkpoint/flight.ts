@@ -9,6 +9,8 @@
  * 3. An image is acknowledged only by the answer of `persist`; only then do `committed` and the requests hear of it.
  * 4. The gate is opened before anybody is told that the program goes on.
  * 5. What there is no copy of is written before the program goes on; how the job ended is dealt with after that.
+ * 6. What members have captured may come while everybody goes on; nothing is written before it is all here. With memory of
+ *    which there is no copy everybody stands until then, and the program is captured anew: the event loop has turned.
  */
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
 import { newId } from '../base/ids.js';
@@ -53,6 +55,8 @@ export interface FlightParts {
   readonly acknowledged: (captured: Captured) => void;
   /** The staging memory of the last capture may be used again. */
   readonly recycle: () => void;
+  /** What the program itself has captured is not wanted: it is captured again. */
+  readonly discard: () => void;
   readonly persist: (job: PersistJob, done: (outcome: PersistOutcome) => void) => void;
   /** Waits until the memory of the last capture that is not copied was taken, or the job is over; the event loop does not turn. */
   readonly takeUncopied: (over: () => boolean) => void;
@@ -120,7 +124,7 @@ export class Flight {
       await keepAlive.during(handlers.run('atCheckpoint', this.#facts));
       const preparing = this.#parts.prepare(this.#facts);
       if (preparing !== undefined) await keepAlive.during(preparing);
-      const taken = this.#take();
+      const taken = this.#handOver(await this.#captureWhole());
       if (!this.#exit) this.#resumeFailed(await this.#resume());
       this.#goOn(taken);
     } catch (error) {
@@ -132,7 +136,7 @@ export class Flight {
     const { handlers } = this.#parts;
     try {
       handlers.runSync('atCheckpoint', this.#facts);
-      const taken = this.#take();
+      const taken = this.#handOver(this.#capture());
       if (!this.#exit) this.#resumeFailed(this.#resumeSync());
       this.#goOn(taken);
     } catch (error) {
@@ -140,8 +144,18 @@ export class Flight {
     }
   }
 
-  #take(): Taken {
+  /** Invariant 6. */
+  async #captureWhole(): Promise<Taken> {
     const taken = this.#capture();
+    const { uncopiedBytes, delivered } = taken.captured;
+    if (uncopiedBytes === 0 || delivered === undefined) return taken;
+    this.#parts.discard();
+    await this.#parts.keepAlive.during(delivered);
+    return this.#capture();
+  }
+
+  /** What there is no copy of, at once. */
+  #handOver(taken: Taken): Taken {
     if (taken.captured.uncopiedBytes === 0) return taken;
     this.#landmarks.handedOver();
     const early = this.#persist(taken);
@@ -161,7 +175,7 @@ export class Flight {
 
   #goOn(taken: Taken): void {
     const { clock, events, gate } = this.#parts;
-    const { head, captured, captureMs } = taken;
+    const { captured, captureMs } = taken;
     if (this.#early === undefined) this.#landmarks.handedOver();
     const freezeMs = clock.monotonic() - this.#stoppedAt;
     events.captured({ reason: this.#facts.reason, captureMs, freezeMs, stateBytes: captured.stateBytes });
@@ -169,7 +183,17 @@ export class Flight {
       gate.open();
       this.#batch.captured();
     }
-    const landing = this.#early ?? this.#persist(taken);
+    const { delivered } = captured;
+    if (this.#early !== undefined) this.#land(this.#early, taken, freezeMs);
+    else if (delivered === undefined) this.#land(this.#persist(taken), taken, freezeMs);
+    else
+      void this.#parts.keepAlive.during(delivered).then(
+        () => this.#land(this.#persist(taken), taken, freezeMs),
+        (error: unknown) => this.#notCommitted(asCheckpointError(error)),
+      );
+  }
+
+  #land(landing: Landing, { head, captured, captureMs }: Taken, freezeMs: number): void {
     landing.whenOver((outcome) => {
       this.#parts.recycle();
       if (outcome.ok) this.#committed(head, captured, { freezeMs, captureMs }, outcome.image);

@@ -7,15 +7,21 @@
  * 2. A message that cannot be carried breaks the bridge, loudly; none is left out.
  * 3. Nothing that was posted is sent before forward(): what has to come first, the welcome, is written before.
  * 4. What arrives raises the flag that safepoints poll, and wakes whoever waits without a turn of the event loop.
+ * 5. Of state that a message holds, only an outline goes with it: the bytes follow in pieces, between which everything else goes
+ *    on. `captured` and `finished` are handed on at once, `delivered` when the bytes are there; the welcome only then.
+ * 6. What a member has captured is sent until `recycle` goes by, from which on nobody wants it; what it has finished with is sent
+ *    to the end, before the stream ends.
  */
 
 import type { Duplex } from 'node:stream';
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { messageOf } from '../base/errors.js';
+import { packError } from '../base/error-transfer.js';
+import { CheckpointError, messageOf } from '../base/errors.js';
 import type { ChannelMessage, ChannelRecord } from './channel.js';
-import { encodeFrame, type ForkedWelcome, type Frame, FrameReader, packMessage, unpackMessage } from './frames.js';
-import { transferable } from './parts.js';
-import { type FromMember, MEMBER_SHARED, slotsOf, stepOf, type ToMember } from './protocol.js';
+import { DeliveryReceiver, DeliverySender } from './delivery.js';
+import { encodeFrame, type Frame, FrameReader, packMessage, unpackMessage } from './frames.js';
+import { bytesOf, type ForkedWelcome, memberOf, type OutlinedMember, outlineOf, outlineOfWelcome, welcomeOf } from './outline.js';
+import { type CapturedMember, type Delivered, type FromMember, MEMBER_SHARED, slotsOf, stepOf, type ToMember } from './protocol.js';
 
 export interface BridgeParts {
   /** The port whose other end the program, or the member, holds. */
@@ -31,13 +37,19 @@ export interface BridgeParts {
 export class Bridge {
   readonly #parts: BridgeParts;
   readonly #slots: Int32Array;
-  readonly #reader = new FrameReader();
+  readonly #reader = new FrameReader({
+    frame: (frame) => this.#take(frame),
+    piece: (delivery, bytes) => this.#receiver.take(delivery, bytes),
+  });
+  readonly #sender: DeliverySender;
+  readonly #receiver = new DeliveryReceiver();
   readonly #ports = new Map<number, MessagePort>();
   #connections = 0;
 
   constructor(parts: BridgeParts) {
     const { stream } = parts;
     this.#parts = parts;
+    this.#sender = new DeliverySender(stream);
     this.#slots = slotsOf(parts.memory);
     stream.on('data', (chunk: Uint8Array) => this.#guarded(() => this.#read(chunk)));
     stream.on('error', () => {}); // its end is told by 'close'
@@ -46,6 +58,12 @@ export class Bridge {
   /** Sends what was posted, and what will be. Like every listener it holds the process, unless the port is let go of. */
   forward(): void {
     this.#parts.port.on('message', (message: ToMember | FromMember) => this.#guarded(() => this.#control(message)));
+  }
+
+  /** The rest of it follows in pieces. */
+  welcome(welcome: ForkedWelcome): void {
+    const { outline, bytes } = outlineOfWelcome(welcome);
+    this.write({ type: 'welcome', welcome: outline, delivery: this.#sender.send(bytes, true) });
   }
 
   write(frame: Frame): void {
@@ -58,7 +76,7 @@ export class Bridge {
       for (const next of posted(this.#parts.port)) this.#control(next as ToMember | FromMember); // nobody else posts there
       for (const [connection, port] of this.#ports) for (const next of posted(port)) this.#channel(connection, next as ChannelMessage);
     });
-    this.#parts.stream.end();
+    this.#sender.whenIdle(() => this.#parts.stream.end());
   }
 
   close(): void {
@@ -76,14 +94,31 @@ export class Bridge {
   }
 
   #control(message: ToMember | FromMember): void {
-    if (message.type === 'connect') {
-      const connection = ++this.#connections;
-      this.#adopt(connection, message.port);
-      this.write({ type: 'connect', connection, key: message.key });
-    } else if (message.type === 'finished') {
-      this.write({ type: 'finished', message: { ...message, unsent: [] }, unsent: packMessage(message.unsent) });
-    } else {
-      this.write({ type: 'control', message });
+    switch (message.type) {
+      case 'connect': {
+        const connection = ++this.#connections;
+        this.#adopt(connection, message.port);
+        this.write({ type: 'connect', connection, key: message.key });
+        return;
+      }
+      case 'captured': {
+        const { captured, round } = message;
+        const delivery = this.#sender.send(bytesOf(captured), false);
+        this.write({ type: 'captured', round, outline: outlineOf(captured), delivery });
+        return;
+      }
+      case 'finished': {
+        const { captured, unsent, ...rest } = message;
+        const delivery = this.#sender.send(bytesOf(captured), true);
+        this.write({ type: 'finished', message: rest, outline: outlineOf(captured), delivery, unsent: packMessage(unsent) });
+        return;
+      }
+      case 'recycle':
+        this.#receiver.drop();
+        this.write({ type: 'control', message });
+        return;
+      default:
+        this.write({ type: 'control', message });
     }
   }
 
@@ -99,7 +134,7 @@ export class Bridge {
   }
 
   #read(chunk: Uint8Array): void {
-    for (const frame of this.#reader.push(chunk)) this.#take(frame);
+    this.#reader.push(chunk);
     Atomics.store(this.#slots, MEMBER_SHARED.ATTENTION, 1);
     Atomics.add(this.#slots, MEMBER_SHARED.MESSAGES, 1);
     Atomics.notify(this.#slots, MEMBER_SHARED.MESSAGES);
@@ -109,18 +144,21 @@ export class Bridge {
     const { port } = this.#parts;
     switch (frame.type) {
       case 'welcome':
-        this.#parts.welcome?.(frame.welcome);
+        this.#takeWelcome(frame);
         return;
       case 'control':
+        if (frame.message.type === 'recycle') this.#sender.drop();
         this.#parts.arrived?.(frame.message);
-        port.postMessage(frame.message, frame.message.type === 'captured' ? transferable(frame.message.captured) : []);
+        port.postMessage(frame.message);
+        return;
+      case 'captured':
+        this.#takeCaptured(frame);
         return;
       case 'finished':
-        // packMessage was given records of channels
-        port.postMessage(
-          { ...frame.message, unsent: unpackMessage(frame.unsent) as ChannelRecord[] },
-          transferable(frame.message.captured),
-        );
+        this.#takeState(frame, true, (captured, delivery) => {
+          const unsent = unpackMessage(frame.unsent) as ChannelRecord[]; // packMessage was given records of channels
+          port.postMessage({ ...frame.message, captured, delivery, unsent });
+        });
         return;
       case 'connect': {
         const { port1, port2 } = new MessageChannel();
@@ -135,6 +173,43 @@ export class Bridge {
         stepOf(this.#parts.memory)[0] = frame.step;
         Atomics.store(this.#slots, MEMBER_SHARED.RECEIVING, frame.receiving);
     }
+  }
+
+  #takeWelcome({ welcome: outline, delivery }: Extract<Frame, { type: 'welcome' }>): void {
+    try {
+      const { welcome, bytes } = welcomeOf(outline);
+      this.#receiver.expect(delivery, bytes, { kept: true, filled: () => this.#parts.welcome?.(welcome) });
+    } catch (error) {
+      this.write({ type: 'control', message: { type: 'failed-start', error: packError(error) } });
+    }
+  }
+
+  /** Without memory for it, this checkpoint fails and the member goes on. */
+  #takeCaptured(frame: Extract<Frame, { type: 'captured' }>): void {
+    const { port } = this.#parts;
+    const { round } = frame;
+    try {
+      this.#takeState(frame, false, (captured, delivery) => port.postMessage({ type: 'captured', round, captured, delivery }));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      const message = `capture: not enough memory for the state of a forked member: ${error.message}; nothing was written`;
+      const failure = new CheckpointError('ERR_CKPT_MEMORY', message, { phase: 'capture', cause: error });
+      port.postMessage({ type: 'failed', round, error: packError(failure) });
+    }
+  }
+
+  /** Invariant 5. */
+  #takeState(
+    { outline, delivery }: { readonly outline: OutlinedMember; readonly delivery: number },
+    kept: boolean,
+    tell: (captured: CapturedMember, delivery: number) => void,
+  ): void {
+    const captured = memberOf(outline);
+    tell(captured, delivery);
+    this.#receiver.expect(delivery, bytesOf(captured), {
+      kept,
+      filled: () => this.#parts.port.postMessage({ type: 'delivered', delivery } satisfies Delivered),
+    });
   }
 }
 

@@ -11,6 +11,7 @@ import { Duplex } from 'node:stream';
 import { type MessagePort, setEnvironmentData, Worker } from 'node:worker_threads';
 import { messageOf } from '../base/errors.js';
 import { Bridge } from './bridge.js';
+import { handedOver } from './parts.js';
 import { type ForkOptions, LINK_FD, MEMBER_MARK, MEMBER_VARIABLE, type Welcome } from './protocol.js';
 
 export type MemberEntry =
@@ -57,7 +58,7 @@ function startWorker({ name, entry, port, memory, greeting, events }: Launch<Ext
     setEnvironmentData(MEMBER_MARK, undefined);
   }
   const welcome: Welcome = { ...greeting, type: 'welcome', kind: 'worker', name, port, attention: memory };
-  worker.postMessage(welcome, [port, ...restored(greeting)]);
+  worker.postMessage(welcome, [port, ...handedOver(greeting)]);
   worker.on('error', (error) => events.failed(messageOf(error), error));
   worker.on('exit', (code) => events.exited(code === 0 ? undefined : `its thread exited with code ${code}`));
   return {
@@ -65,13 +66,6 @@ function startWorker({ name, entry, port, memory, greeting, events }: Launch<Ext
     descriptors: () => [],
     terminate: async () => void (await worker.terminate()),
   };
-}
-
-/** Restored memory is handed over, not copied. */
-function restored({ source }: Greeting): ArrayBuffer[] {
-  if (source === undefined) return [];
-  const buffers = [...source.part.buffers, ...source.part.sections.map(({ buffer }) => buffer)];
-  return [...new Set(buffers.filter((buffer) => buffer instanceof ArrayBuffer))];
 }
 
 /** How long what a process has left in the stream may take after its exit. */
@@ -99,7 +93,7 @@ function startProcess({ name, entry, port, memory, greeting, events }: Launch<Ex
   if ('unref' in stream && typeof stream.unref === 'function') stream.unref();
   const { shared: _, ...greetings } = greeting;
   const welcomed = whenRecorded(child, events, () => {
-    bridge.write({ type: 'welcome', welcome: { ...greetings, type: 'welcome', kind: 'process', name } });
+    bridge.welcome({ ...greetings, type: 'welcome', kind: 'process', name });
     bridge.forward();
     port.unref();
   });

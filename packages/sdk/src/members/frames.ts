@@ -1,37 +1,52 @@
 /**
- * What travels between a program and a forked member: frames on a stream, each a length of 8 bytes and a value.
+ * What travels between a program and a forked member: frames on a stream, each a head of 12 bytes and what it announces: a
+ * value, or a piece of the bytes that an earlier value has told of.
  *
  * Invariants
- * 1. A reader hands out whole frames only, each on memory of its own, so that it can be handed on.
+ * 1. A reader hands out whole values only, each on memory of its own, so that it can be handed on; what there is of a piece it
+ *    hands out at once. Either way it copies no byte more than once, however the stream was cut.
  * 2. What programs send each other is packed apart, like a structured clone: views of one buffer stay views of one buffer.
- * 3. Memory that the image brings back comes as the kind it was.
  */
 import { Deserializer, deserialize, Serializer, serialize } from 'node:v8';
-import type { ImageParts } from '../image/contract.js';
-import { makeBuffer } from '../image/reader.js';
 import type { ChannelMessage, ChannelRecord } from './channel.js';
-import type { FromMember, ToMember, Welcome } from './protocol.js';
+import type { ForkedWelcome, OutlinedMember } from './outline.js';
+import type { FromMember, ToMember } from './protocol.js';
 
-/** What a forked member is told when it joins; ports and shared memory do not travel. */
-export type ForkedWelcome = Omit<Welcome, 'port' | 'attention' | 'shared'>;
+type Finished = Extract<FromMember, { type: 'finished' }>;
 
+/** What has a `delivery` is followed by that many bytes as it tells of, in pieces of that number. */
 export type Frame =
-  | { readonly type: 'welcome'; readonly welcome: ForkedWelcome }
-  | { readonly type: 'control'; readonly message: ToMember | FromMember }
-  /** What a member that has finished had left unsent comes packed. */
-  | { readonly type: 'finished'; readonly message: Extract<FromMember, { type: 'finished' }>; readonly unsent: Uint8Array }
+  | { readonly type: 'welcome'; readonly welcome: ForkedWelcome; readonly delivery: number }
+  | { readonly type: 'control'; readonly message: ToMember | Exclude<FromMember, { type: 'captured' | 'finished' }> }
+  | { readonly type: 'captured'; readonly round: number; readonly outline: OutlinedMember; readonly delivery: number }
+  | {
+      readonly type: 'finished';
+      readonly message: Omit<Finished, 'captured' | 'unsent'>;
+      readonly outline: OutlinedMember;
+      readonly delivery: number;
+      /** What a member that has finished had left unsent comes packed. */
+      readonly unsent: Uint8Array;
+    }
   | { readonly type: 'connect'; readonly connection: number; readonly key: string }
   | { readonly type: 'channel'; readonly connection: number; readonly message: Uint8Array }
   /** What the member was last seen doing. */
   | { readonly type: 'seen'; readonly step: number; readonly receiving: number };
 
-const LENGTH_BYTES = 8;
+const HEAD_BYTES = 12;
+/** In the place of a delivery's number, which counts from 1. */
+const VALUE = 0;
 
 export function encodeFrame(frame: Frame): readonly Uint8Array[] {
-  const body = serialize(frame.type === 'welcome' ? { ...frame, welcome: flattened(frame.welcome) } : frame);
-  const head = Buffer.alloc(LENGTH_BYTES);
-  head.writeBigUInt64BE(BigInt(body.length));
-  return [head, body];
+  const body = serialize(frame);
+  return [encodeHead(body.length, VALUE), body];
+}
+
+/** What comes before a piece of a delivery. */
+export function encodeHead(length: number, delivery: number): Uint8Array {
+  const head = Buffer.alloc(HEAD_BYTES);
+  head.writeBigUInt64BE(BigInt(length));
+  head.writeUInt32BE(delivery, HEAD_BYTES - 4);
+  return head;
 }
 
 /** @throws Error for what a structured clone cannot carry to another process, such as shared memory */
@@ -48,66 +63,55 @@ export function unpackMessage(bytes: Uint8Array): unknown {
   return deserializer.readValue();
 }
 
+export interface FrameTaker {
+  readonly frame: (frame: Frame) => void;
+  /** Some bytes of a piece; the memory is the stream's. */
+  readonly piece: (delivery: number, bytes: Uint8Array) => void;
+}
+
 export class FrameReader {
-  #chunks: Uint8Array[] = [];
-  #held = 0;
+  readonly #take: FrameTaker;
+  readonly #head = Buffer.alloc(HEAD_BYTES);
+  #headFilled = 0;
+  /** Of the value that is being read; undefined in a piece. */
+  #body: Uint8Array | undefined;
+  #delivery = VALUE;
+  /** Bytes that are still to come of what the head has announced. */
+  #left = 0;
 
-  /** Takes in bytes. @returns the frames that are complete now */
-  push(chunk: Uint8Array): Frame[] {
-    this.#chunks.push(chunk);
-    this.#held += chunk.length;
-    const frames: Frame[] = [];
-    while (this.#held >= LENGTH_BYTES) {
-      const head = this.#taken(LENGTH_BYTES, false);
-      const length = Number(Buffer.from(head).readBigUInt64BE());
-      if (this.#held < LENGTH_BYTES + length) break;
-      this.#taken(LENGTH_BYTES, true);
-      frames.push(restored(deserialize(this.#taken(length, true)) as Frame)); // only encodeFrame writes into the stream
-    }
-    return frames;
+  constructor(take: FrameTaker) {
+    this.#take = take;
   }
 
-  #taken(bytes: number, remove: boolean): Uint8Array {
-    const target = new Uint8Array(bytes);
-    let filled = 0;
-    let used = 0;
-    for (const chunk of this.#chunks) {
-      if (filled === bytes) break;
-      const part = chunk.subarray(0, bytes - filled);
-      target.set(part, filled);
-      filled += part.length;
-      if (part.length === chunk.length) used++;
-      else if (remove) this.#chunks[used] = chunk.subarray(part.length);
+  /** Takes in bytes, and hands out what there is of them, in order. */
+  push(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length; ) {
+      if (this.#headFilled < HEAD_BYTES) {
+        const part = chunk.subarray(at, at + HEAD_BYTES - this.#headFilled);
+        this.#head.set(part, this.#headFilled);
+        this.#headFilled += part.length;
+        at += part.length;
+        if (this.#headFilled < HEAD_BYTES) return;
+        this.#begin();
+      }
+      const part = chunk.subarray(at, at + this.#left);
+      at += part.length;
+      this.#fill(part);
     }
-    if (!remove) return target;
-    this.#chunks.splice(0, used);
-    this.#held -= bytes;
-    return target;
   }
-}
 
-function flattened(welcome: ForkedWelcome): object {
-  const { source } = welcome;
-  if (source === undefined) return welcome;
-  return {
-    ...welcome,
-    source: { ...source, part: { ...source.part, buffers: source.part.buffers.map((memory) => new Uint8Array(memory)) } },
-  };
-}
+  #begin(): void {
+    this.#left = Number(this.#head.readBigUInt64BE());
+    this.#delivery = this.#head.readUInt32BE(HEAD_BYTES - 4);
+    this.#body = this.#delivery === VALUE ? new Uint8Array(this.#left) : undefined;
+  }
 
-/** Invariant 3. */
-function restored(frame: Frame): Frame {
-  if (frame.type !== 'welcome' || frame.welcome.source === undefined) return frame;
-  const { source } = frame.welcome;
-  const { part } = source;
-  return { ...frame, welcome: { ...frame.welcome, source: { ...source, part: { ...part, buffers: memories(part) } } } };
-}
-
-function memories({ manifest, buffers }: ImageParts): ArrayBufferLike[] {
-  return manifest.buffers.map((record, index) => {
-    const memory = makeBuffer(record);
-    const bytes = buffers[index];
-    if (ArrayBuffer.isView(bytes)) new Uint8Array(memory).set(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-    return memory;
-  });
+  #fill(part: Uint8Array): void {
+    const body = this.#body;
+    body?.set(part, body.length - this.#left);
+    this.#left -= part.length;
+    if (this.#left === 0) this.#headFilled = 0;
+    if (body === undefined) this.#take.piece(this.#delivery, part);
+    else if (this.#left === 0) this.#take.frame(deserialize(body) as Frame); // only encodeFrame writes into the stream
+  }
 }

@@ -5,6 +5,7 @@
  *
  * Invariants
  * 1. `finished` keeps the last capture: it goes into every later image. `left` means exit code 0 without finish().
+ *    A process has not finished for good before all of that capture has come over: until then it can die.
  * 2. A dead member stays in the set, so that no image is written without it, until it is replaced or dismissed.
  * 3. What a member had said before it died is taken first; what comes after its end changes nothing.
  * 4. Nobody comes back from `left` or `dead`: another member takes the name.
@@ -17,9 +18,11 @@ import type { Place } from '../base/place.js';
 import { type Carrier, type CarrierEvents, type Greeting, launch, type MemberEntry } from './carrier.js';
 import type { ChannelMessage, ChannelRecord } from './channel.js';
 import { channelKey } from './channel-table.js';
+import { DeliveriesAwaited } from './deliveries-awaited.js';
 import {
   type CapturedMember,
   type Counts,
+  type Delivered,
   type FromMember,
   MEMBER_SHARED,
   memberMemory,
@@ -36,7 +39,10 @@ export interface MemberHandle {
   readonly name: string;
   /** Of a forked process; undefined for a thread, and before start(). */
   readonly pid: number | undefined;
-  /** Resolves when the member has called finish(), or has ended with exit code 0; rejects with ERR_CKPT_MEMBER when it died. */
+  /**
+   * Resolves when the member has called finish() and its state is here, or has ended with exit code 0; rejects with ERR_CKPT_MEMBER
+   * when it died.
+   */
   readonly done: Promise<void>;
   /** Ends the thread or process at once. The member has left the set: later images are written without it. */
   terminate(): Promise<void>;
@@ -75,7 +81,7 @@ export class Participant implements MemberHandle {
   partly: string | undefined;
   /** When it was last asked to come to a safepoint, on the monotonic clock. */
   askedAt = 0;
-  final: { readonly captured: CapturedMember; sent: Counts; readonly unsent: ChannelRecord[] } | undefined;
+  final: { captured: CapturedMember; sent: Counts; readonly unsent: ChannelRecord[] } | undefined;
   /** Why it is dead, or why its start failed. */
   failure: CheckpointError | undefined;
   readonly #events: ParticipantEvents;
@@ -84,6 +90,7 @@ export class Participant implements MemberHandle {
   readonly #step: Float64Array = stepOf(this.memory);
   #carrier: Carrier | undefined;
   #port: MessagePort | undefined;
+  readonly #deliveries = new DeliveriesAwaited();
   readonly #settle: Settle;
 
   constructor(
@@ -127,7 +134,7 @@ export class Participant implements MemberHandle {
     const { port1, port2 } = new MessageChannel();
     this.stage = 'launched';
     this.#port = port1;
-    port1.on('message', (message: FromMember) => this.#take(message));
+    port1.on('message', (message: FromMember | Delivered) => this.#take(message));
     port1.unref();
     this.#carrier = launch({
       name: this.name,
@@ -148,6 +155,7 @@ export class Participant implements MemberHandle {
 
   post(message: ToMember, transfer: readonly MessagePort[] = []): void {
     if (this.#port === undefined || this.stage === 'left' || this.stage === 'dead') return;
+    if (message.type === 'recycle') this.#deliveries.drop();
     this.#port.postMessage(message, [...transfer]);
     Atomics.store(this.#shared, MEMBER_SHARED.ATTENTION, 1);
     Atomics.add(this.#shared, MEMBER_SHARED.MESSAGES, 1);
@@ -181,7 +189,7 @@ export class Participant implements MemberHandle {
   async terminate(): Promise<void> {
     if (this.stage === 'dead')
       this.stage = 'left'; // dismissed
-    else if (this.stage !== 'finished') this.#end('left');
+    else if (!this.#finishedForGood) this.#end('left');
     await this.#carrier?.terminate();
   }
 
@@ -194,7 +202,7 @@ export class Participant implements MemberHandle {
     return `${this.partly ?? at}${step === NO_STEP ? '' : `, step ${step}`}${receiving}`;
   }
 
-  #take(message: FromMember): void {
+  #take(message: FromMember | Delivered): void {
     if (this.stage === 'left' || this.stage === 'dead') return; // invariant 4
     if (message.type === 'failed-start') {
       const error = unpackError(message.error);
@@ -202,16 +210,41 @@ export class Participant implements MemberHandle {
       void this.#carrier?.terminate();
       return;
     }
-    if (message.type === 'finished') {
-      this.final = { captured: message.captured, sent: message.sent, unsent: [...message.unsent] };
-      this.stage = 'finished';
+    if (message.type === 'delivered') this.#deliveries.came(message.delivery);
+    else this.#events.message(this, this.#withDelivery(message));
+  }
+
+  #withDelivery(message: FromMember): FromMember {
+    if (message.type === 'captured') return { ...message, captured: this.#deliveries.of(message, false) };
+    if (message.type === 'finished') this.#finish(message);
+    return message;
+  }
+
+  /** It stands for ever; invariant 1. */
+  #finish(message: Extract<FromMember, { type: 'finished' }>): void {
+    const { captured, sent, unsent } = message;
+    this.final = { captured: this.#deliveries.of(message, true), sent, unsent: [...unsent] };
+    this.stage = 'finished';
+    const forGood = (): void => {
+      if (this.final !== undefined) this.final.captured = captured;
       this.#settle.resolve();
-    }
-    this.#events.message(this, message);
+    };
+    const { delivered } = this.final.captured;
+    if (delivered === undefined) forGood();
+    else delivered.then(forGood, () => {}); // that it died is told by its end
+  }
+
+  /** Whether it still sends what it has captured. */
+  get incoming(): boolean {
+    return this.#deliveries.any;
+  }
+
+  get #finishedForGood(): boolean {
+    return this.stage === 'finished' && this.final?.captured.delivered === undefined;
   }
 
   #died(why: string, cause: unknown): void {
-    if (this.stage === 'left' || this.stage === 'dead' || this.stage === 'finished') return;
+    if (this.stage === 'left' || this.stage === 'dead' || this.#finishedForGood) return;
     this.failure = new CheckpointError(
       'ERR_CKPT_MEMBER',
       `member '${this.name}' ended without finish(): ${why}; declare it anew, or dismiss it with terminate(), to go on with checkpoints`,
@@ -223,13 +256,14 @@ export class Participant implements MemberHandle {
   #exited(why: string | undefined): void {
     this.#takeLast();
     if (why !== undefined) this.#died(why, undefined);
+    else if (this.stage === 'finished') this.#died('its state did not come over', undefined);
     else if (this.live) this.#end('left');
     this.#port?.close();
   }
 
   /** What it posted last may not have been read yet. */
   #takeLast(): void {
-    for (let next = this.#next(); next !== undefined; next = this.#next()) this.#take(next.message as FromMember); // only the member holds the other end
+    for (let next = this.#next(); next !== undefined; next = this.#next()) this.#take(next.message as FromMember | Delivered); // only the member holds the other end
   }
 
   #next(): { readonly message: unknown } | undefined {
@@ -239,8 +273,18 @@ export class Participant implements MemberHandle {
   #end(stage: 'left' | 'dead', error?: CheckpointError): void {
     if (this.stage === 'left' || this.stage === 'dead') return;
     this.stage = stage;
+    this.final = undefined;
+    this.#deliveries.end(error ?? notDelivered(this.name));
     if (error === undefined) this.#settle.resolve();
     else this.#settle.reject(error);
     this.#events.ended(this);
   }
+}
+
+function notDelivered(member: string): CheckpointError {
+  return new CheckpointError(
+    'ERR_CKPT_MEMBER',
+    `checkpoint: member '${member}' was ended before all of its state had come over; the next checkpoint goes without it`,
+    { member, phase: 'capture' },
+  );
 }

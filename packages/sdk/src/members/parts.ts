@@ -7,7 +7,7 @@
  */
 import type { BufferInput } from '../image/contract.js';
 import type { CapturedSection } from '../state/provider.js';
-import type { CapturedMember } from './protocol.js';
+import type { CapturedMember, Welcome } from './protocol.js';
 
 interface Part {
   readonly sections: readonly CapturedSection[];
@@ -26,7 +26,17 @@ export function joined(parts: readonly CapturedMember[]): CapturedMember {
     stateBytes += part.stateBytes;
     dirtyBytes += part.dirtyBytes;
   }
-  return { sections, buffers, stateBytes, dirtyBytes };
+  const delivered = together(parts);
+  return { sections, buffers, stateBytes, dirtyBytes, ...(delivered === undefined ? {} : { delivered }) };
+}
+
+/** Resolves when the memory of all these parts is filled; undefined where it is. */
+export function together(parts: readonly Pick<CapturedMember, 'delivered'>[]): Promise<void> | undefined {
+  const awaited = parts.flatMap(({ delivered }) => delivered ?? []);
+  if (awaited.length === 0) return undefined;
+  const all = Promise.all(awaited).then(() => undefined);
+  all.catch(() => {}); // of a capture that failed for another reason nobody waits for it
+  return all;
 }
 
 /** The sections of a part as they are behind so many others. */
@@ -40,6 +50,13 @@ export function shifted({ sections }: Part, sectionsBefore: number, buffersBefor
 
 function withNumbers(section: CapturedSection): CapturedSection {
   return section.buffers.length === 0 ? section : { ...section, numbers: section.numbers ?? section.buffers };
+}
+
+/** Restored memory is handed over, not copied. */
+export function handedOver({ source }: Pick<Welcome, 'source'>): ArrayBuffer[] {
+  if (source === undefined) return [];
+  const buffers = [...source.part.buffers, ...source.part.sections.map(({ buffer }) => buffer)];
+  return [...new Set(buffers.filter((buffer) => buffer instanceof ArrayBuffer))];
 }
 
 /** Structured state is handed over, not copied; bulk state is shared memory already. */

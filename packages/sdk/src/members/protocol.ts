@@ -1,10 +1,10 @@
 /**
- * What the program and its worker members say to each other, and the memory they share.
+ * What the program and its members say to each other, and the memory they share.
  *
  * Invariants
  * 1. Messages are plain data; errors travel as records (base/error-transfer).
  * 2. State never travels as objects: a member encodes its state itself and hands over bytes; bulk memory is copied by the
- *    member into shared staging, of which windows are handed over.
+ *    member into shared staging, of which windows are handed over. Those of a process come later than what tells of them.
  * 3. Every order of a round (`stop`, `prepare`, `capture`) is answered once with the round's number, or by `failed`.
  * 4. A member that has said `arrived`, because all its tasks stand, stays until it is told `run-on` or `resume`; it asks with `leave`.
  */
@@ -71,6 +71,11 @@ export interface CapturedMember {
   readonly stateBytes: number;
   /** Of these, what was captured now. */
   readonly dirtyBytes: number;
+  /**
+   * In the program, of what comes through a stream: resolves when the memory that is referred to is filled; rejects with
+   * ERR_CKPT_MEMBER when it never will be. Undefined once it is.
+   */
+  readonly delivered?: Promise<void>;
 }
 
 /** What a member starts from: its part of the source image, still encoded, because only the member knows its classes. */
@@ -169,6 +174,12 @@ export type NestedOrder =
 
 export type AskOutcome = { readonly ok: true; readonly result: unknown } | { readonly ok: false; readonly error: ErrorRecord };
 
+/** What comes behind a message of a member that has a `delivery`, once the memory that it refers to is filled. */
+export interface Delivered {
+  readonly type: 'delivered';
+  readonly delivery: number;
+}
+
 export type FromMember =
   | NestedOrder
   | { readonly type: 'started' }
@@ -184,7 +195,8 @@ export type FromMember =
   | { readonly type: 'leave'; readonly round: number }
   | { readonly type: 'stopped'; readonly round: number; readonly sent: Counts }
   | { readonly type: 'prepared'; readonly round: number }
-  | { readonly type: 'captured'; readonly round: number; readonly captured: CapturedMember }
+  /** `delivery`: the bytes come later, and `delivered` tells it; absent where they are there. */
+  | { readonly type: 'captured'; readonly round: number; readonly captured: CapturedMember; readonly delivery?: number }
   /** Asks for a checkpoint; the number is the member's own. */
   | { readonly type: 'ask'; readonly id: number; readonly name: string | undefined; readonly replace: boolean }
   | { readonly type: 'withdraw'; readonly id: number }
@@ -195,6 +207,8 @@ export type FromMember =
   | {
       readonly type: 'finished';
       readonly captured: CapturedMember;
+      /** As with `captured`. */
+      readonly delivery?: number;
       readonly sent: Counts;
       /** What its peers have not asked for yet: the program keeps it from now on. */
       readonly unsent: readonly ChannelRecord[];

@@ -118,15 +118,22 @@ export function failureOf(member: string, error: Error): CheckpointError {
   });
 }
 
-/** The last state of a finished member and what it has left unsent. Copies: structured state is handed over with each image. */
+/**
+ * The last state of a finished member and what it has left unsent. Copies: structured state is handed over with each image. Not
+ * of shared memory, which is not handed over, and may not be filled yet.
+ */
 function withUnsent(
   member: string,
   final: { readonly captured: CapturedMember; readonly unsent: readonly ChannelRecord[] },
 ): CapturedMember {
   const { captured, unsent } = final;
-  const sections = captured.sections.map((section) => ({ ...section, chunks: section.chunks.map((chunk) => chunk.slice()) }));
-  const kept = { ...captured, sections };
-  return unsent.length === 0 ? kept : joined([kept, encodedSection(member, { name: CHANNELS_SECTION, kind: 'channels' }, unsent)]);
+  const sections = captured.sections.map((section) => ({ ...section, chunks: section.chunks.map(kept) }));
+  const part = { ...captured, sections };
+  return unsent.length === 0 ? part : joined([part, encodedSection(member, { name: CHANNELS_SECTION, kind: 'channels' }, unsent)]);
+}
+
+function kept(chunk: Uint8Array): Uint8Array {
+  return chunk.buffer instanceof SharedArrayBuffer ? chunk : chunk.slice();
 }
 
 export function finishedParts(members: readonly Participant[]): readonly (readonly [name: string, captured: CapturedMember])[] {

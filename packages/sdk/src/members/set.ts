@@ -44,6 +44,11 @@ export class MemberSet {
     return participant;
   }
 
+  /** Whether a forked member still sends what it has captured. */
+  get incoming(): boolean {
+    return this.roster.all().some(({ incoming }) => incoming);
+  }
+
   /** Staging of the last capture may be used again. */
   recycle(): void {
     for (const participant of this.roster.live()) participant.post({ type: 'recycle' });
