@@ -100,6 +100,7 @@ async function live(store: string, network: Network, { number, longest, death }:
   const giveUp = (): void => {
     err += 'did not end within its time';
     child.kill('SIGKILL');
+    for (const stream of [child.stdout, child.stderr]) stream.destroy(); // which a child of it may hold
   };
   const silence = setTimeout(giveUp, PATIENCE_MS);
   const life = setTimeout(giveUp, LIFE_MS);
