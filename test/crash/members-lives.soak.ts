@@ -8,14 +8,14 @@ const WANTED = Number(process.env['CKPT_TEST_KILLS'] ?? 1_000);
 it(
   `F45, F47, F66: ${WANTED} networks of 1 to 16 members, of which ${WANTED} times somebody dies, end as if nothing had happened (seed ${seed})`,
   async () => {
-    const { networks, kills } = await killNetworks(
+    const { networks, kills, nested, opaque } = await killNetworks(
       seed,
       400,
       ({ networks, kills }) => networks >= WANTED && kills.program + kills.worker + kills.process >= WANTED,
       (tally) => process.stdout.write(`${JSON.stringify(tally)}\n`),
     );
     expect(networks).toBeGreaterThanOrEqual(WANTED);
-    if (WANTED > 100) expect(Math.min(kills.program, kills.worker, kills.process)).toBeGreaterThan(0);
+    if (WANTED > 100) expect(Math.min(kills.program, kills.worker, kills.process, nested, opaque.died)).toBeGreaterThan(0);
   },
   12 * 3_600_000,
 );

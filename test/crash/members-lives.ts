@@ -1,11 +1,15 @@
 /**
- * Networks of members, killed at random: of each, the program, a thread or a child dies again and again, at any step of what
- * it does, until the network comes to its end.
+ * Networks of members, killed at random: of each, the program, a thread or a child, its own or one of another member, dies again
+ * and again, at any step of what it does, until the network comes to its end.
  *
  * In every life
- *   1. each message is received once, in its order and whole (the network ends with the numbers of one that runs alone);
+ *   1. each message, request and reply is received once, in its order and whole (the network ends with the numbers of one that
+ *      runs alone);
  *   2. a checkpoint fails for a member that dies, and for nothing else; none is acknowledged without that member;
- *   3. nobody waits for ever.
+ *   3. nobody waits for ever;
+ *   4. somebody dies who was to, or the network comes to its end;
+ *   5. an opaque child is started again with what it was first started with, unless it had ended well or is excluded, and ends with
+ *      its program.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,8 +23,8 @@ import { nodePath } from '../fixtures/node.js';
 import { type Seeded, seeded } from '../fixtures/seeded.js';
 
 const PROGRAM = fileURLToPath(new URL('../fixtures/network-program.mjs', import.meta.url));
-/** Without a word. */
-const PATIENCE_MS = 90_000;
+/** Without a word (CKPT_TEST_PATIENCE_MS: on a busy machine). */
+const PATIENCE_MS = Number(process.env['CKPT_TEST_PATIENCE_MS'] ?? 90_000);
 const LIFE_MS = 15 * 60_000;
 /** Of one network: then it is let go to its end. */
 const MOST_KILLS = 3;
@@ -30,6 +34,10 @@ export interface Tally {
   checkpoints: number;
   /** Lives that were ended, by who died. */
   readonly kills: { program: number; worker: number; process: number };
+  /** Of these, the members of members. */
+  nested: number;
+  /** Opaque children that were started, and those that died. */
+  readonly opaque: { started: number; died: number };
 }
 
 interface Said {
@@ -68,7 +76,13 @@ function deathIn(network: Network, random: Seeded): Death {
   return { ...occasion, member, at, count, how: random.pick(hows) };
 }
 
-async function live(store: string, network: Network, longest: number, death: Death | undefined): Promise<Ended> {
+interface Life {
+  readonly number: number;
+  readonly longest: number;
+  readonly death: Death | undefined;
+}
+
+async function live(store: string, network: Network, { number, longest, death }: Life): Promise<Ended> {
   const { CKPT_RESTART: _, CKPT_DIR: __, ...inherited } = process.env;
   const child = spawn(nodePath, [PROGRAM], {
     env: {
@@ -76,6 +90,8 @@ async function live(store: string, network: Network, longest: number, death: Dea
       CKPT_DIR: store,
       NETWORK_SEED: String(network.seed),
       NETWORK_LONGEST: String(longest),
+      NETWORK_LIFE: String(number),
+      NETWORK_TIMEOUT: String(PATIENCE_MS / 2),
       ...(death === undefined ? {} : { NETWORK_DEATH: JSON.stringify(death) }),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -86,6 +102,7 @@ async function live(store: string, network: Network, longest: number, death: Dea
   const giveUp = (): void => {
     err += 'did not end within its time';
     child.kill('SIGKILL');
+    for (const stream of [child.stdout, child.stderr]) stream.destroy(); // which a child of it may hold
   };
   const silence = setTimeout(giveUp, PATIENCE_MS);
   const life = setTimeout(giveUp, LIFE_MS);
@@ -110,32 +127,66 @@ function judge({ said, err }: Ended, context: string): void {
   ).toEqual([]);
 }
 
+/** What the next life has to do with opaque children. */
+interface Known {
+  /** Life in which they were first started. */
+  first: number;
+  /** Those that had ended by themselves in the last image that was acknowledged. */
+  ended: readonly number[];
+}
+
+/** Invariant 5. */
+function judgeOpaque({ code, said }: Ended, network: Network, number: number, known: Known, context: string): void {
+  const restarted = said.some((line) => line.word === 'started' && line['restarted'] === true);
+  if (!restarted && said.some(({ word }) => word === 'started')) Object.assign(known, { first: number, ended: [] });
+  for (const { word, number: child, given } of said) {
+    if (word === 'orphan') expect(code, context).toBe(null);
+    if (word !== 'opaque') continue;
+    expect(given, context).toBe(known.first);
+    expect(known.ended, context).not.toContain(child);
+    if (restarted) expect(network.opaque[Number(child)]?.policy, context).toBe('restart');
+  }
+  for (const { word, ended } of said) if (word === 'committed' && Array.isArray(ended)) known.ended = ended;
+}
+
+function count(tally: Tally, said: readonly Said[]): void {
+  const of = (wanted: string): number => said.filter(({ word }) => word === wanted).length;
+  tally.checkpoints += of('committed');
+  tally.opaque.started += of('opaque');
+  tally.opaque.died += of('gone');
+}
+
 /** One network, from its first start to its end. */
 async function oneNetwork(seed: number, longest: number, tally: Tally): Promise<void> {
   const network = networkOf(seed, longest);
   const random = seeded(seed + 1);
   const folder = mkdtempSync(join(tmpdir(), 'ckpt-network-'));
+  const known: Known = { first: 0, ended: [] };
   let acknowledged = 0;
   try {
     for (let lives = 0; ; lives++) {
       const death = lives < MOST_KILLS ? deathIn(network, random) : undefined;
-      const ended = await live(join(folder, 'store'), network, longest, death);
+      const ended = await live(join(folder, 'store'), network, { number: lives, longest, death });
       const summary = { ...network, events: network.events.length };
       const context = `network ${seed}, life ${lives}: ${JSON.stringify({ death, ...summary })} ${JSON.stringify(ended.said.slice(-12))} ${ended.err}`;
       judge(ended, context);
+      judgeOpaque(ended, network, lives, known, context);
       const started = ended.said.find(({ word }) => word === 'started');
       if (started !== undefined && acknowledged > 0) expect(Number(started['generation']), context).toBeGreaterThanOrEqual(acknowledged);
       for (const { word, generation } of ended.said) if (word === 'committed') acknowledged = Number(generation);
-      tally.checkpoints += ended.said.filter(({ word }) => word === 'committed').length;
+      count(tally, ended.said);
       const result = ended.said.find(({ word }) => word === 'ended');
       if (result !== undefined) {
         expect(result['sums'], context).toEqual(endOf(network));
         tally.networks++;
         return;
       }
-      expect(death, context).toBeDefined();
-      const kind = network.kinds[death?.member ?? 0] ?? 'program';
-      tally.kills[kind]++;
+      if (death === undefined) throw new Error(`nobody was to die: ${context}`);
+      const killed = ended.code === null && (death.at === 'time' || death.at === 'life');
+      expect(killed || ended.said.some(({ word }) => word === 'dying'), `nobody has died: ${context}`).toBe(true);
+      const { member } = death;
+      tally.kills[network.kinds[member] ?? 'program']++;
+      if ((network.parents[member] ?? 0) > 0) tally.nested++;
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -149,7 +200,8 @@ export async function killNetworks(
   enough: (tally: Tally) => boolean,
   told: (tally: Tally) => void = () => {},
 ): Promise<Tally> {
-  const tally: Tally = { networks: 0, checkpoints: 0, kills: { program: 0, worker: 0, process: 0 } };
+  const kills = { program: 0, worker: 0, process: 0 };
+  const tally: Tally = { networks: 0, checkpoints: 0, kills, nested: 0, opaque: { started: 0, died: 0 } };
   for (let next = seed; !enough(tally); next += 2) {
     await oneNetwork(next, longest, tally);
     told(tally);
