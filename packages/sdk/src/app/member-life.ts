@@ -20,6 +20,7 @@ import type { BufferInput } from '../image/contract.js';
 import { MemberAgent } from '../members/agent.js';
 import { ChannelTable } from '../members/channel-table.js';
 import { CHANNELS_SECTION } from '../members/encoded-section.js';
+import { packMessage } from '../members/frames.js';
 import { transferable } from '../members/parts.js';
 import { type CapturedMember, MEMBER_SHARED, slotsOf, stepOf, type Welcome } from '../members/protocol.js';
 import { isProviders } from '../restart/member-part.js';
@@ -90,6 +91,15 @@ export class MemberLife {
     const sections = part === undefined ? new Map() : decodeSections(part, this.name, this.classes);
     this.channels.restore(sections.get(CHANNELS_SECTION)?.value);
     this.registry = new ProviderRegistry(sections, this.classes);
+    // Before what waits until the program has read all that a forked member sent.
+    process.prependOnceListener('exit', (code) => this.#leave(code));
+  }
+
+  /** The thread or process ends by itself: what peers have not asked for yet goes to the program. */
+  #leave(code: number): void {
+    if (code !== 0 || this.#stage !== 'running') return;
+    const unsent = this.channels.unsent();
+    if (unsent.length > 0) this.#agent.post({ type: 'leaving', unsent: packMessage(unsent) });
   }
 
   /** Tells the program that this member cannot begin. */
