@@ -21,9 +21,11 @@ ckpt.channel('heard', 'main').send(await ckpt.safe(ckpt.channel('aside', 'speake
 await ckpt.finish();
 `;
 
-  it.each(kinds)('F47: as a %s, leaves its last messages to those who open the channel later, through an image and a kill', async (kind) => {
-    const lab = new Laboratory({ 'speaker.mjs': SPEAKER, 'listener.mjs': LISTENER });
-    const program = `
+  it.each(kinds)(
+    'F47: as a %s, leaves its last messages to those who open the channel later, through an image and a kill',
+    async (kind) => {
+      const lab = new Laboratory({ 'speaker.mjs': SPEAKER, 'listener.mjs': LISTENER });
+      const program = `
 const log = [];
 const ckpt = await open({ dir: 'store', logger: { warn: (line) => log.push(String(line)), error() {} } });
 const s = ckpt.state('s', () => ({ spoken: false, words: [] }));
@@ -43,16 +45,17 @@ ckpt.channel('now', 'listener').send(true);
 say('heard', { words: s.words, heard: await ckpt.safe(ckpt.channel('heard', 'listener').receive()) });
 await ckpt.finish();
 `;
-    const first = await lab.start(program).ended;
-    expect(first.said.map(({ word }) => word)).toEqual(['spoken']);
-    expect(first.said[0]?.['log']).toContainEqual(
-      expect.stringMatching(/'speaker' has left, and with it 1 message on channel 'lost' for 'nobody'/),
-    );
-    expect((await lab.run(program))['heard']).toMatchObject({
-      words: [{ word: 'first' }, { word: 'second' }],
-      heard: 'for the listener',
-    });
-  });
+      const first = await lab.start(program).ended;
+      expect(first.said.map(({ word }) => word)).toEqual(['spoken']);
+      expect(first.said[0]?.['log']).toContainEqual(
+        expect.stringMatching(/'speaker' has left, and with it 1 message on channel 'lost' for 'nobody'/),
+      );
+      expect((await lab.run(program))['heard']).toMatchObject({
+        words: [{ word: 'first' }, { word: 'second' }],
+        heard: 'for the listener',
+      });
+    },
+  );
 
   it.each(['finishes', 'leaves', 'dies'])('holds up nobody that goes on sending to it once it %s', async (how) => {
     const ends = { finishes: 'await ckpt.finish();', leaves: '', dies: "throw new Error('dies');" }[how];

@@ -31,6 +31,7 @@ import type { Provider } from '../state/provider.js';
 import { ProviderRegistry } from '../state/registry.js';
 import { AskProgram } from './ask-program.js';
 import { NestedMembers } from './nested-members.js';
+import { SeenPlaces } from './seen-places.js';
 import { Tasks } from './tasks.js';
 
 /** What start() of a member resolves with. */
@@ -56,6 +57,10 @@ export class MemberLife {
   readonly asking: AskProgram = new AskProgram(() => this.#agent, this.#keepAlive);
   readonly nested: NestedMembers;
   readonly #staging = new Staging();
+  readonly #seen = new SeenPlaces(
+    (place) => this.#agent.post({ type: 'seen-at', place }),
+    () => systemClock.monotonic(),
+  );
   readonly #memories: ReadonlyMap<string, SharedArrayBuffer>;
   /** Made before the program of the member sees anything of its part of the image. */
   readonly #carried: CarriedSections | undefined;
@@ -172,17 +177,20 @@ export class MemberLife {
   }
 
   async safepoint(step: number | undefined, place: Place): Promise<void> {
+    this.#seen.seen(place);
     if (this.#agent.look(step)) await this.#agent.stand(this.tasks.current, step, place);
     else await new Promise((resolve) => setImmediate(resolve));
     if (this.#agent.ended === 'fenced') throw endedError('fenced', 'safepoint()');
   }
 
   safepointSync(step: number | undefined, place: Place): void {
+    this.#seen.seen(place);
     if (this.#agent.look(step)) this.#agent.standSync(this.tasks.current, step, place);
     if (this.#agent.ended === 'fenced') throw endedError('fenced', 'safepointSync()');
   }
 
   safe<T>(work: PromiseLike<T> | T, place: Place): Promise<T> {
+    this.#seen.seen(place);
     return this.#agent.safe(this.tasks.current, work, place);
   }
 

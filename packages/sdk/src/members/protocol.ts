@@ -192,6 +192,8 @@ export type FromMember =
   | { readonly type: 'withdraw'; readonly id: number }
   | { readonly type: 'failed'; readonly round: number; readonly error: ErrorRecord }
   | { readonly type: 'channel'; readonly key: string }
+  /** It was at this safepoint, now or a moment ago. */
+  | { readonly type: 'seen-at'; readonly place: string }
   /** It ends without finish(), and these are the ends of channels, packed, on which its peers have not met it. */
   | { readonly type: 'leaving'; readonly unsent: Uint8Array }
   /** For the log of the program. */

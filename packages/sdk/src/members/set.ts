@@ -9,7 +9,7 @@
  */
 
 import { packError, unpackError } from '../base/error-transfer.js';
-import type { CheckpointError } from '../base/errors.js';
+import { type CheckpointError, isCheckpointError } from '../base/errors.js';
 import type { MemberEntry } from './carrier.js';
 import type { ChannelRecord } from './channel.js';
 import { channelKey, readRecords } from './channel-table.js';
@@ -100,6 +100,9 @@ export class MemberSet {
         this.roster.lookStarted();
         this.#parts.advanced();
         return;
+      case 'seen-at':
+        from.lastPlace = message.place;
+        return;
       case 'leaving':
         this.#takeUnsent(from, message.unsent);
         return;
@@ -127,7 +130,7 @@ export class MemberSet {
   #memberEnded(participant: Participant): void {
     this.connections.forget(participant.name);
     this.#parts.orphaned(participant.name);
-    if (participant.failure !== undefined) this.#parts.log(participant.failure.message);
+    if (participant.failure !== undefined) this.#parts.log(toldWhole(participant.failure));
     this.roster.lookStarted();
     this.rounds.ended(participant);
   }
@@ -139,4 +142,9 @@ function unsentLost(from: string, { name, peer, outbox, requests }: ChannelRecor
     `member '${from}' has left, and with it ${count} message${count === 1 ? '' : 's'} on channel '${name}' for '${peer}', ` +
     'which is not there to take them; a member that calls finish() leaves what it has sent for whoever comes later'
   );
+}
+
+/** Of a thread nobody else prints where it threw. */
+function toldWhole({ message, cause }: CheckpointError): string {
+  return cause instanceof Error && !isCheckpointError(cause) && cause.stack !== undefined ? `${message}\n${cause.stack}` : message;
 }
