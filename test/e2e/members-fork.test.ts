@@ -139,6 +139,23 @@ process.exit();
     expect(said['died']?.['message']).toContain('its process exited with code 3');
   });
 
+  it('a process that is forked while an image is being written is no untracked descriptor of that image', async () => {
+    const lab = new Laboratory({ 'kid.mjs': `${JOIN}\nawait ckpt.start();\n` });
+    const said = await lab.run(`
+const ckpt = await open({ dir: 'store', openFiles: 'error' });
+const s = ckpt.state('s', () => ({ kids: 0 }));
+await ckpt.start();
+const kids = [];
+ckpt.on('captured', () => kids.push(ckpt.fork('kid-' + s.kids++, './kid.mjs')));
+const codes = [];
+for (let i = 0; i < 5; i++) codes.push(await codeOf(() => ckpt.checkpoint()));
+await ckpt.safe(Promise.all(kids.map(({ done }) => done)));
+say('codes', { codes });
+await ckpt.close();
+`);
+    expect(said['codes']).toMatchObject({ codes: Array.from({ length: 5 }, () => 'ok') });
+  });
+
   it('a recorded process that the program does not declare is asked for with its arguments', async () => {
     const worker = `${JOIN}\nconst s = ckpt.state('s', () => ({ from: process.argv[2] }));\nawait ckpt.start();\nckpt.channel('hello', 'main').send({ ...s, args: process.argv.slice(2) });\nawait ckpt.safe(new Promise((r) => setTimeout(r, 1e6)));\n`;
     const lab = new Laboratory({ 'w.mjs': worker });

@@ -140,3 +140,43 @@ process.exit();
   expect(said['capture']).toMatchObject({ next: 'ok', names: ['main', 'stays'] });
   expect(['ok', 'ERR_CKPT_MEMBER']).toContain(said['capture']?.['code']);
 }, 60_000);
+
+it('F45: a member that hangs in a loop is named with the safepoint it was last seen at, though no checkpoint has met it before', async () => {
+  const hang = `${JOIN}
+await ckpt.start();
+for (let i = 0; i < 50; i++) {
+  await ckpt.safepoint();
+  await new Promise((resolve) => setTimeout(resolve, 1));
+}
+ckpt.channel('ready', 'main').send(true);
+await new Promise((resolve) => setTimeout(resolve, 20));
+for (;;);
+`;
+  const said = await new Laboratory({ 'hang.mjs': hang }).run(`
+const ckpt = await open({ dir: 'store', quiesceTimeout: 300 });
+for (const kind of ['worker', 'fork']) {
+  const hung = ckpt[kind](kind, new URL('./hang.mjs', import.meta.url));
+  if (kind === 'worker') await ckpt.start();
+  await ckpt.safe(ckpt.channel('ready', kind).receive());
+  const error = await ckpt.checkpoint().catch((error) => error);
+  say(kind, { code: error.code, missing: error.missing });
+  await hung.terminate();
+}
+process.exit();
+`);
+  const missing = [{ lastSafepoint: expect.stringMatching(/^last seen at .*hang\.mjs:8:/) }];
+  expect(said).toMatchObject({ worker: { code: 'ERR_CKPT_TIMEOUT', missing }, fork: { code: 'ERR_CKPT_TIMEOUT', missing } });
+}, 60_000);
+
+it('a thread that throws is told of with the place where it threw', async () => {
+  const said = await new Laboratory({ 'throws.mjs': `${JOIN}\nawait ckpt.start();\nthrow new Error('no such luck');\n` }).run(`
+const log = [];
+const ckpt = await open({ dir: 'store', logger: { warn: (line) => log.push(String(line)), error() {} } });
+const w = ckpt.worker('w', new URL('./throws.mjs', import.meta.url));
+await ckpt.start();
+await ckpt.safe(w.done.catch(() => {}));
+say('log', { log });
+process.exit();
+`);
+  expect(said['log']?.['log']).toContainEqual(expect.stringMatching(/'w' ended without finish\(\): no such luck[\s\S]*throws\.mjs:7:7/));
+});

@@ -18,6 +18,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vit
 import { Audit, type AuditRequest } from '../../packages/sdk/src/files/audit.js';
 import type { CapturedFile } from '../../packages/sdk/src/files/contract.js';
 import { declareFile } from '../../packages/sdk/src/files/declaration.js';
+import { openNumbers } from '../../packages/sdk/src/files/descriptors.js';
 
 const linux = process.platform === 'linux';
 
@@ -38,7 +39,7 @@ describe.runIf(linux)('the audit of open descriptors', () => {
   }
 
   function request(how: Partial<AuditRequest> = {}): AuditRequest {
-    return { mode: 'warn', declared: [], rules: [], workingDirectory: folder, channels: [], openers: [], ...how };
+    return { mode: 'warn', declared: [], rules: [], workingDirectory: folder, channels: [], open: undefined, openers: [], ...how };
   }
 
   function audit(): Audit {
@@ -96,6 +97,16 @@ describe.runIf(linux)('the audit of open descriptors', () => {
         .map(({ target }) => target),
     ).toContain(path);
     expect(warned).toEqual([]);
+  });
+
+  it('leaves out what was opened after the capture', () => {
+    const numbers = openNumbers();
+    const { path } = open('later.log');
+    const running = audit();
+    expect(running.run(request({ open: numbers }), [])).not.toContainEqual(expect.objectContaining({ target: path }));
+    expect(aboutHere()).toEqual([]);
+    running.run(request({ open: openNumbers() }), []);
+    expect(aboutHere()).toHaveLength(1);
   });
 
   it('tells a socket, and not the pipes by which Node wakes its own loops', async () => {

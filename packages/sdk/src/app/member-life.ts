@@ -20,6 +20,7 @@ import type { BufferInput } from '../image/contract.js';
 import { MemberAgent } from '../members/agent.js';
 import { ChannelTable } from '../members/channel-table.js';
 import { CHANNELS_SECTION } from '../members/encoded-section.js';
+import { packMessage } from '../members/frames.js';
 import { transferable } from '../members/parts.js';
 import { type CapturedMember, MEMBER_SHARED, slotsOf, stepOf, type Welcome } from '../members/protocol.js';
 import { isProviders } from '../restart/member-part.js';
@@ -30,6 +31,7 @@ import type { Provider } from '../state/provider.js';
 import { ProviderRegistry } from '../state/registry.js';
 import { AskProgram } from './ask-program.js';
 import { NestedMembers } from './nested-members.js';
+import { SeenPlaces } from './seen-places.js';
 import { Tasks } from './tasks.js';
 
 /** What start() of a member resolves with. */
@@ -55,6 +57,10 @@ export class MemberLife {
   readonly asking: AskProgram = new AskProgram(() => this.#agent, this.#keepAlive);
   readonly nested: NestedMembers;
   readonly #staging = new Staging();
+  readonly #seen = new SeenPlaces(
+    (place) => this.#agent.post({ type: 'seen-at', place }),
+    () => systemClock.monotonic(),
+  );
   readonly #memories: ReadonlyMap<string, SharedArrayBuffer>;
   /** Made before the program of the member sees anything of its part of the image. */
   readonly #carried: CarriedSections | undefined;
@@ -90,6 +96,15 @@ export class MemberLife {
     const sections = part === undefined ? new Map() : decodeSections(part, this.name, this.classes);
     this.channels.restore(sections.get(CHANNELS_SECTION)?.value);
     this.registry = new ProviderRegistry(sections, this.classes);
+    // Before what waits until the program has read all that a forked member sent.
+    process.prependOnceListener('exit', (code) => this.#leave(code));
+  }
+
+  /** The thread or process ends by itself: what peers have not asked for yet goes to the program. */
+  #leave(code: number): void {
+    if (code !== 0 || this.#stage !== 'running') return;
+    const unsent = this.channels.unsent();
+    if (unsent.length > 0) this.#agent.post({ type: 'leaving', unsent: packMessage(unsent) });
   }
 
   /** Tells the program that this member cannot begin. */
@@ -162,17 +177,20 @@ export class MemberLife {
   }
 
   async safepoint(step: number | undefined, place: Place): Promise<void> {
+    this.#seen.seen(place);
     if (this.#agent.look(step)) await this.#agent.stand(this.tasks.current, step, place);
     else await new Promise((resolve) => setImmediate(resolve));
     if (this.#agent.ended === 'fenced') throw endedError('fenced', 'safepoint()');
   }
 
   safepointSync(step: number | undefined, place: Place): void {
+    this.#seen.seen(place);
     if (this.#agent.look(step)) this.#agent.standSync(this.tasks.current, step, place);
     if (this.#agent.ended === 'fenced') throw endedError('fenced', 'safepointSync()');
   }
 
   safe<T>(work: PromiseLike<T> | T, place: Place): Promise<T> {
+    this.#seen.seen(place);
     return this.#agent.safe(this.tasks.current, work, place);
   }
 

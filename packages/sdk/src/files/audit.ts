@@ -3,7 +3,7 @@
  * reading /proc does not stop the program.
  *
  * Invariants
- * 1. Every descriptor is listed but those that nobody can miss: event loops, pipes of which the process holds both ends,
+ * 1. Every descriptor that was open at the capture is listed but those that nobody can miss: event loops, pipes of which the process holds both ends,
  *    devices, the store's own files.
  * 2. Reported are regular files open for writing that nobody tracks, sockets and pipes; each once, MOST_REPORTS in all.
  *    Not reported is what came from whoever started the program: stdin, stdout, stderr, the channel of a forked
@@ -28,6 +28,8 @@ export interface AuditRequest {
   readonly workingDirectory: string;
   /** Descriptors of the channels to the process that forked the program, and to forked members. */
   readonly channels: readonly number[];
+  /** The numbers that were open at the capture: what the program has opened since, such as the channel to a member that it has forked since, is no matter of this image. */
+  readonly open: readonly number[] | undefined;
   /** Where files were opened, by descriptor, as far as somebody has watched. */
   readonly openers: readonly NotedOpener[];
 }
@@ -75,7 +77,9 @@ export class Audit {
         },
       );
     }
-    const all = links.flatMap((link) => describeDescriptor(link, this.#seen.get(link.fd)) ?? []);
+    const open = new Set(request.open);
+    const atCapture = request.open === undefined ? links : links.filter(({ fd }) => open.has(fd));
+    const all = atCapture.flatMap((link) => describeDescriptor(link, this.#seen.get(link.fd)) ?? []);
     this.#seen = new Map(all.map((descriptor) => [descriptor.fd, descriptor]));
     const store = realFolder(this.#store);
     const others = all.filter((descriptor) => !isOwn(descriptor, all, store)).sort((a, b) => a.fd - b.fd);

@@ -7,7 +7,8 @@
  * 2. Not by the file-system port: this is the kernel's account of the process, no file of the program or the store.
  */
 // biome-ignore lint/style/noRestrictedImports: invariant 2
-import { fstatSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { devNull } from 'node:os';
 import type { FileIdentity } from './contract.js';
 
 const FOLDER = '/proc/self/fd';
@@ -52,15 +53,29 @@ export function isInherited({ flags }: Pick<Descriptor, 'flags'>): boolean {
   return (flags & CLOSE_ON_EXEC) === 0;
 }
 
-/** Every descriptor and what it is on; undefined where the system does not tell. */
-export function listDescriptors(): DescriptorLink[] | undefined {
-  let names: string[];
+/**
+ * The numbers of all open descriptors, in some 50 µs, without a look at each; undefined where the system does not tell. The
+ * look itself takes the lowest free number, which would be counted: the next one to be opened gets the same.
+ */
+export function openNumbers(): number[] | undefined {
+  const numbers = listedNumbers();
+  if (numbers === undefined) return undefined;
+  const lowest = openSync(devNull, 'r');
+  closeSync(lowest);
+  return numbers.filter((number) => number !== lowest);
+}
+
+function listedNumbers(): number[] | undefined {
   try {
-    names = readdirSync(FOLDER);
+    return readdirSync(FOLDER).map(Number);
   } catch {
     return undefined;
   }
-  return names.flatMap((name) => linkOf(Number(name)) ?? []);
+}
+
+/** Every descriptor and what it is on; undefined where the system does not tell. */
+export function listDescriptors(): DescriptorLink[] | undefined {
+  return listedNumbers()?.flatMap((fd) => linkOf(fd) ?? []);
 }
 
 /** What a descriptor is on; undefined when it is not open, or the system does not tell. */

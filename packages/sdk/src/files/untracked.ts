@@ -16,7 +16,7 @@ import type { AuditRequest, OpenFilesMode } from './audit.js';
 import { countingCensus, takeCensus } from './census.js';
 import type { StartContext } from './context.js';
 import type { FileDeclaration, TrackedFileRecord } from './contract.js';
-import { listDescriptors, realFolder } from './descriptors.js';
+import { listDescriptors, openNumbers, realFolder } from './descriptors.js';
 import { isLibraryRecord, LibraryFiles } from './library-files.js';
 import type { Root } from './mapped-paths.js';
 import { realFile, realRules } from './matching-files.js';
@@ -144,6 +144,7 @@ export class UntrackedFiles {
       rules,
       workingDirectory: this.#workingDirectory,
       channels: [...channelDescriptor(), ...this.#parts.channels()],
+      open: openFiles === 'ignore' ? undefined : openNumbers(),
       openers: recordedOpeners(),
     };
     const carried = tracked.carried.map((record) => this.#whereItLies(record));

@@ -15,6 +15,8 @@ import { receiveMessageOnPort } from 'node:worker_threads';
 import { packError, unpackError } from '../base/error-transfer.js';
 import type { Place } from '../base/place.js';
 import type { AgentParts, MemberRound } from './agent-contract.js';
+import { readRecords } from './channel-table.js';
+import { unpackMessage } from './frames.js';
 import { transferable } from './parts.js';
 import { type EndOfSet, type FromMember, MEMBER_SHARED, type ToMember } from './protocol.js';
 import { SafepointGate } from './safepoint-gate.js';
@@ -175,10 +177,8 @@ export class MemberAgent {
         this.#parts.recycle();
         return;
       case 'committed':
-        this.#parts.committed(undefined);
-        return;
       case 'not-committed':
-        this.#parts.committed(unpackError(message.error));
+        this.#parts.committed(message.type === 'committed' ? undefined : unpackError(message.error));
         return;
       case 'ask-captured':
       case 'ask-settled':
@@ -189,6 +189,9 @@ export class MemberAgent {
         return;
       case 'connect':
         this.#parts.channels().connect(message.key, message.port);
+        return;
+      case 'left-unsent':
+        this.#parts.channels().takeUnsent(message.from, readRecords(unpackMessage(message.unsent)));
         return;
       case 'ended':
         this.#ended = message.why;

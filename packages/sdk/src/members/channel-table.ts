@@ -80,6 +80,14 @@ export class ChannelTable {
     return (this.capture() ?? []).filter(hasToSend).map((record) => ({ ...record, inbox: [] }));
   }
 
+  /** What the member at the other end had not sent when it left. */
+  takeUnsent(from: string, records: readonly ChannelRecord[]): void {
+    for (const record of records) {
+      this.open(record.name, from);
+      this.#ends.get(this.#key(record.name, from))?.takeUnsent(record);
+    }
+  }
+
   hold(): void {
     for (const end of this.#ends.values()) end.hold();
   }

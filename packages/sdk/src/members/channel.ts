@@ -8,6 +8,7 @@
  * 3. What cannot be posted yet (no peer, or the set stands) is a copy in the outbox, made when it was sent.
  * 4. Inbox and outbox together are all that is undelivered; a capture takes both.
  * 5. Messages are handed over a microtask after receive(), so that `safe(receive())` stands before it is handed one.
+ * 6. Nobody waits for room at a peer that is gone: what is sent to it is received by nobody.
  */
 import { type MessagePort, receiveMessageOnPort, type Transferable } from 'node:worker_threads';
 import type { ChannelHooks } from './channel-hooks.js';
@@ -166,20 +167,32 @@ export class ChannelEnd implements Channel {
   }
 
   connect(port: MessagePort): void {
+    this.#pull(); // what one of that name has sent before it ended
     this.#port?.close();
     this.#port = port;
     this.#sent = 0;
     this.#received = 0;
     this.#taken = 0;
+    this.#takenHere = 0;
     this.#messages = 0;
     this.#peerGone = false;
     this.#requests.connected();
     port.on('close', () => {
-      if (this.#port === port) this.#peerGone = true;
+      if (this.#port !== port) return;
+      this.#peerGone = true;
+      this.hurry(); // invariant 6
     });
     port.on('message', (message: ChannelMessage) => this.#arrived(message));
     port.unref();
     this.#flush();
+  }
+
+  /** What the peer had not sent when it left: behind all that it has. */
+  takeUnsent({ outbox, requests }: ChannelRecord): void {
+    this.#pull();
+    this.#inbox.push(...outbox);
+    for (const [id, reply] of requests?.replies ?? []) this.#requests.arrived(['reply', id, reply]);
+    this.#handOut();
   }
 
   /** From now on nothing is posted. */
@@ -221,7 +234,7 @@ export class ChannelEnd implements Channel {
   }
 
   #hasRoom(): boolean {
-    return this.#hooks.hurried() || this.#messages - this.#taken + this.#outbox.length <= WINDOW;
+    return this.#hooks.hurried() || this.#peerGone || this.#messages - this.#taken + this.#outbox.length <= WINDOW;
   }
 
   #postValue(value: unknown, transfer: readonly Transferable[] = []): void {

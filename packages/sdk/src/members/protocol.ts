@@ -140,6 +140,8 @@ export type ToMember =
   /** It was not. */
   | { readonly type: 'not-committed'; readonly error: ErrorRecord }
   | { readonly type: 'connect'; readonly key: string; readonly port: MessagePort }
+  /** What a member that has left could not send to this one: a packed record of the channel, as that member had it. */
+  | { readonly type: 'left-unsent'; readonly from: string; readonly unsent: Uint8Array }
   /** The capture of a checkpoint that this member asked for is over; then, how the checkpoint ended. */
   | { readonly type: 'ask-captured'; readonly id: number }
   | { readonly type: 'ask-settled'; readonly id: number; readonly outcome: AskOutcome }
@@ -202,6 +204,10 @@ export type FromMember =
   | { readonly type: 'withdraw'; readonly id: number }
   | { readonly type: 'failed'; readonly round: number; readonly error: ErrorRecord }
   | { readonly type: 'channel'; readonly key: string }
+  /** It was at this safepoint, now or a moment ago. */
+  | { readonly type: 'seen-at'; readonly place: string }
+  /** It ends without finish(), and these are the ends of channels, packed, on which its peers have not met it. */
+  | { readonly type: 'leaving'; readonly unsent: Uint8Array }
   /** For the log of the program. */
   | { readonly type: 'report'; readonly message: string }
   | {

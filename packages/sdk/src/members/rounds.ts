@@ -15,7 +15,7 @@ import { prepareAndCapture } from './orders.js';
 import type { Participant } from './participant.js';
 import type { CapturedMember, FromMember } from './protocol.js';
 import type { Roster } from './roster.js';
-import { beyond, failureOf, finishedParts, highest, isBehind, newRound, type Round, reach, recordsOf } from './round.js';
+import { beyond, failureOf, finishedParts, highest, isBehind, leftDuring, newRound, type Round, reach, recordsOf } from './round.js';
 import type { MemberSetParts, Progress } from './set-contract.js';
 
 const LOOK_AGAIN_MS = 5;
@@ -216,6 +216,11 @@ export class Rounds {
     if (round === undefined || round.number !== number) this.#parts.log(failure.message);
     else if (this.#parts.onMemberError === 'exclude') this.#leaveOut(round, from.name, failure.message);
     else round.failed(failure);
+  }
+
+  /** What it could not send goes to others, who may have been captured without it. */
+  leaving({ name }: Participant): void {
+    if (this.#round?.at === 'capturing' || this.#round?.at === 'taken') this.#round.failed(leftDuring(name));
   }
 
   ended({ name, stage, failure }: Participant): void {

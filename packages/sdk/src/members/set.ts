@@ -4,13 +4,17 @@
  * Invariants
  * 1. A member that has finished stands for ever, at any step; one that left is no part of the set.
  * 2. A member that is started late is told what all the others were.
+ * 3. What a member that leaves could not send, because its peer had not opened the channel yet, is handed to that peer; where
+ *    there is nobody of that name, the log says that it is lost.
  */
 
 import { packError, unpackError } from '../base/error-transfer.js';
-import type { CheckpointError } from '../base/errors.js';
+import { type CheckpointError, isCheckpointError } from '../base/errors.js';
 import type { MemberEntry } from './carrier.js';
-import { channelKey } from './channel-table.js';
+import type { ChannelRecord } from './channel.js';
+import { channelKey, readRecords } from './channel-table.js';
 import { Connections } from './connections.js';
+import { packMessage, unpackMessage } from './frames.js';
 import type { MemberHandle, Participant } from './participant.js';
 import { type EndOfSet, type FromMember, PROGRAM } from './protocol.js';
 import { type Declaration, Roster } from './roster.js';
@@ -101,6 +105,12 @@ export class MemberSet {
         this.roster.lookStarted();
         this.#parts.advanced();
         return;
+      case 'seen-at':
+        from.lastPlace = message.place;
+        return;
+      case 'leaving':
+        this.#takeUnsent(from, message.unsent);
+        return;
       case 'failed-start':
         return;
       case 'failed':
@@ -111,11 +121,35 @@ export class MemberSet {
     }
   }
 
+  /** Invariant 3. */
+  #takeUnsent(from: Participant, unsent: Uint8Array): void {
+    this.rounds.leaving(from);
+    for (const record of readRecords(unpackMessage(unsent))) {
+      const to = this.roster.get(record.peer);
+      if (record.peer === PROGRAM) this.#parts.channels().takeUnsent(from.name, [record]);
+      else if (to?.live === true) to.post({ type: 'left-unsent', from: from.name, unsent: packMessage([record]) });
+      else this.#parts.log(unsentLost(from.name, record));
+    }
+  }
+
   #memberEnded(participant: Participant): void {
     this.connections.forget(participant.name);
     this.#parts.orphaned(participant.name);
-    if (participant.failure !== undefined) this.#parts.log(participant.failure.message);
+    if (participant.failure !== undefined) this.#parts.log(toldWhole(participant.failure));
     this.roster.lookStarted();
     this.rounds.ended(participant);
   }
+}
+
+function unsentLost(from: string, { name, peer, outbox, requests }: ChannelRecord): string {
+  const count = outbox.length + (requests?.replies.length ?? 0);
+  return (
+    `member '${from}' has left, and with it ${count} message${count === 1 ? '' : 's'} on channel '${name}' for '${peer}', ` +
+    'which is not there to take them; a member that calls finish() leaves what it has sent for whoever comes later'
+  );
+}
+
+/** Of a thread nobody else prints where it threw. */
+function toldWhole({ message, cause }: CheckpointError): string {
+  return cause instanceof Error && !isCheckpointError(cause) && cause.stack !== undefined ? `${message}\n${cause.stack}` : message;
 }

@@ -1,0 +1,77 @@
+/**
+ * Members that end without finish(), and what they had to say: a message that was sent is never lost without a word.
+ */
+import { describe, expect, it } from 'vitest';
+import { JOIN } from '../fixtures/member-ring.js';
+import { Laboratory } from '../fixtures/sdk-program.js';
+
+const kinds = ['worker', 'fork'] as const;
+
+describe('a member that ends by itself', () => {
+  const SPEAKER = `${JOIN}
+await ckpt.start();
+for (const word of ['first', 'second']) ckpt.channel('words', 'main').send({ word });
+ckpt.channel('aside', 'listener').send('for the listener');
+ckpt.channel('lost', 'nobody').send('for nobody');
+`;
+  const LISTENER = `${JOIN}
+await ckpt.start();
+await ckpt.safe(ckpt.channel('now', 'main').receive());
+ckpt.channel('heard', 'main').send(await ckpt.safe(ckpt.channel('aside', 'speaker').receive()));
+await ckpt.finish();
+`;
+
+  it.each(kinds)(
+    'F47: as a %s, leaves its last messages to those who open the channel later, through an image and a kill',
+    async (kind) => {
+      const lab = new Laboratory({ 'speaker.mjs': SPEAKER, 'listener.mjs': LISTENER });
+      const program = `
+const log = [];
+const ckpt = await open({ dir: 'store', logger: { warn: (line) => log.push(String(line)), error() {} } });
+const s = ckpt.state('s', () => ({ spoken: false, words: [] }));
+ckpt.${kind}('listener', new URL('./listener.mjs', import.meta.url));
+const speaker = s.spoken ? undefined : ckpt.${kind}('speaker', new URL('./speaker.mjs', import.meta.url));
+await ckpt.start();
+if (speaker !== undefined) {
+  await ckpt.safe(speaker.done);
+  s.spoken = true;
+  await ckpt.checkpoint();
+  say('spoken', { log });
+  process.kill(process.pid, 'SIGKILL');
+}
+const words = ckpt.channel('words', 'speaker');
+while (s.words.length < 2) s.words.push(await ckpt.safe(words.receive()));
+ckpt.channel('now', 'listener').send(true);
+say('heard', { words: s.words, heard: await ckpt.safe(ckpt.channel('heard', 'listener').receive()) });
+await ckpt.finish();
+`;
+      const first = await lab.start(program).ended;
+      expect(first.said.map(({ word }) => word)).toEqual(['spoken']);
+      expect(first.said[0]?.['log']).toContainEqual(
+        expect.stringMatching(/'speaker' has left, and with it 1 message on channel 'lost' for 'nobody'/),
+      );
+      expect((await lab.run(program))['heard']).toMatchObject({
+        words: [{ word: 'first' }, { word: 'second' }],
+        heard: 'for the listener',
+      });
+    },
+  );
+
+  it.each(['finishes', 'leaves', 'dies'])('holds up nobody that goes on sending to it once it %s', async (how) => {
+    const ends = { finishes: 'await ckpt.finish();', leaves: '', dies: "throw new Error('dies');" }[how];
+    const lab = new Laboratory({
+      'deaf.mjs': `${JOIN}\nawait ckpt.start();\nawait ckpt.safe(ckpt.channel('words', 'main').receive());\n${ends}\n`,
+    });
+    const program = `
+const ckpt = await open({ dir: 'store' });
+const deaf = ckpt.worker('deaf', new URL('./deaf.mjs', import.meta.url));
+deaf.done.catch(() => {});
+await ckpt.start();
+const words = ckpt.channel('words', 'deaf');
+for (let i = 0; i < 200; i++) await words.send(i);
+say('sent');
+await ckpt.close();
+`;
+    expect(await lab.run(program)).toMatchObject({ sent: { word: 'sent' } });
+  });
+});
