@@ -26,9 +26,6 @@ const PROGRAM = fileURLToPath(new URL('../fixtures/network-program.mjs', import.
 /** Without a word (CKPT_TEST_PATIENCE_MS: on a busy machine). */
 const PATIENCE_MS = Number(process.env['CKPT_TEST_PATIENCE_MS'] ?? 90_000);
 const LIFE_MS = 15 * 60_000;
-/** Of one network: then it is let go to its end. */
-const MOST_KILLS = 3;
-
 export interface Tally {
   networks: number;
   checkpoints: number;
@@ -38,6 +35,13 @@ export interface Tally {
   nested: number;
   /** Opaque children that were started, and those that died. */
   readonly opaque: { started: number; died: number };
+}
+
+export interface Draw {
+  /** Events of a network at most. */
+  readonly longest: number;
+  /** Deaths in the network that comes next: then it is let go to its end. */
+  readonly mostKills: (tally: Tally) => number;
 }
 
 interface Said {
@@ -157,15 +161,16 @@ function count(tally: Tally, said: readonly Said[]): void {
 }
 
 /** One network, from its first start to its end. */
-async function oneNetwork(seed: number, longest: number, tally: Tally): Promise<void> {
+async function oneNetwork(seed: number, { longest, mostKills }: Draw, tally: Tally): Promise<void> {
   const network = networkOf(seed, longest);
   const random = seeded(seed + 1);
   const folder = mkdtempSync(join(tmpdir(), 'ckpt-network-'));
   const known: Known = { first: 0, ended: [] };
+  const most = mostKills(tally);
   let acknowledged = 0;
   try {
     for (let lives = 0; ; lives++) {
-      const death = lives < MOST_KILLS ? deathIn(network, random) : undefined;
+      const death = lives < most ? deathIn(network, random) : undefined;
       const ended = await live(join(folder, 'store'), network, { number: lives, longest, death });
       const summary = { ...network, events: network.events.length };
       const context = `network ${seed}, life ${lives}: ${JSON.stringify({ death, ...summary })} ${JSON.stringify(ended.said.slice(-12))} ${ended.err}`;
@@ -193,17 +198,16 @@ async function oneNetwork(seed: number, longest: number, tally: Tally): Promise<
   }
 }
 
-/** @param longest events of a network at most */
 export async function killNetworks(
   seed: number,
-  longest: number,
+  draw: Draw,
   enough: (tally: Tally) => boolean,
   told: (tally: Tally) => void = () => {},
 ): Promise<Tally> {
   const kills = { program: 0, worker: 0, process: 0 };
   const tally: Tally = { networks: 0, checkpoints: 0, kills, nested: 0, opaque: { started: 0, died: 0 } };
   for (let next = seed; !enough(tally); next += 2) {
-    await oneNetwork(next, longest, tally);
+    await oneNetwork(next, draw, tally);
     told(tally);
   }
   return tally;
