@@ -75,3 +75,24 @@ await ckpt.close();
     expect(await lab.run(program)).toMatchObject({ sent: { word: 'sent' } });
   });
 });
+
+it('members that still run after the program has finished are told of, and a run that had finished is nobody to talk to', async () => {
+  const lab = new Laboratory({
+    'w.mjs': `${JOIN}\nawait ckpt.start();\nfor await (const x of ckpt.channel('c', 'main')) if (x === 'end') break;\n`,
+  });
+  const program = `
+const heard = new Promise((resolve) => {
+  globalThis.logger = { warn: (line) => String(line).includes('still run') && resolve(String(line)), error() {} };
+});
+const ckpt = await open({ dir: 'store', logger: globalThis.logger });
+const w = ckpt.worker('w', new URL('./w.mjs', import.meta.url));
+const { finished } = await ckpt.start();
+const c = ckpt.channel('c', 'w');
+if (finished) say('talking', { codes: [await codeOf(() => c.receive()), await codeOf(() => c.send(1)), await codeOf(() => c.request(1))] });
+await ckpt.finish();
+if (!finished) say('told', { line: await heard });
+await w.terminate();
+`;
+  expect((await lab.run(program))['told']?.['line']).toMatch(/'w' \(declared at .*program-1\.mjs:\d+:\d+\) still run/);
+  expect((await lab.run(program))['talking']).toMatchObject({ codes: ['ERR_CKPT_PHASE', 'ERR_CKPT_PHASE', 'ERR_CKPT_PHASE'] });
+}, 60_000);
