@@ -2,8 +2,9 @@
  * Members that end without finish(), and what they had to say: a message that was sent is never lost without a word.
  */
 import { describe, expect, it } from 'vitest';
-import { JOIN } from '../fixtures/member-ring.js';
+import { JOIN, KILLED_AFTER_AN_IMAGE, killing } from '../fixtures/member-ring.js';
 import { Laboratory } from '../fixtures/sdk-program.js';
+import { seeded } from '../fixtures/seeded.js';
 
 const kinds = ['worker', 'fork'] as const;
 
@@ -75,3 +76,64 @@ await ckpt.close();
     expect(await lab.run(program)).toMatchObject({ sent: { word: 'sent' } });
   });
 });
+
+it('members that still run after the program has finished are told of, and a run that had finished is nobody to talk to', async () => {
+  const lab = new Laboratory({
+    'w.mjs': `${JOIN}\nawait ckpt.start();\nfor await (const x of ckpt.channel('c', 'main')) if (x === 'end') break;\n`,
+  });
+  const program = `
+const heard = new Promise((resolve) => {
+  globalThis.logger = { warn: (line) => String(line).includes('still run') && resolve(String(line)), error() {} };
+});
+const ckpt = await open({ dir: 'store', logger: globalThis.logger });
+const w = ckpt.worker('w', new URL('./w.mjs', import.meta.url));
+const { finished } = await ckpt.start();
+const c = ckpt.channel('c', 'w');
+if (finished) say('talking', { codes: [await codeOf(() => c.receive()), await codeOf(() => c.send(1)), await codeOf(() => c.request(1))] });
+await ckpt.finish();
+if (!finished) say('told', { line: await heard });
+await w.terminate();
+`;
+  expect((await lab.run(program))['told']?.['line']).toMatch(/'w' \(declared at .*program-1\.mjs:\d+:\d+\) still run/);
+  expect((await lab.run(program))['talking']).toMatchObject({ codes: ['ERR_CKPT_PHASE', 'ERR_CKPT_PHASE', 'ERR_CKPT_PHASE'] });
+}, 60_000);
+
+it('F47: members that come and go give each result once, however often the program is killed', async () => {
+  const lab = new Laboratory({
+    'short.mjs': `${JOIN}
+const s = ckpt.state('s', () => ({ k: 0, sum: 0 }));
+await ckpt.start();
+for (; s.k < 20; s.k++) {
+  await ckpt.safepoint();
+  s.sum += s.k * Number(ckpt.name.slice(2));
+  await new Promise((resolve) => setTimeout(resolve, 1));
+}
+ckpt.channel('result', 'main').send(s.sum);
+`,
+  });
+  const program = `
+const ckpt = await open({ dir: 'store', every: 15 });
+const crew = ckpt.state('crew', () => ({ next: 0, owed: [], results: [] }));
+const program = new URL('./short.mjs', import.meta.url);
+ckpt.onMember(() => program);
+await ckpt.start();
+${KILLED_AFTER_AN_IMAGE}while (crew.next < 12 || crew.owed.length > 0) {
+  for (; crew.next < 12 && crew.owed.length < 4; crew.next++) {
+    crew.owed.push('w-' + crew.next);
+    if (crew.next % 3 === 0) ckpt.fork('w-' + crew.next, program);
+    else ckpt.worker('w-' + crew.next, program);
+  }
+  const result = await ckpt.safe(ckpt.channel('result', crew.owed[0]).receive());
+  crew.results.push([crew.owed.shift(), result]);
+}
+say('results', { results: crew.results });
+await ckpt.close();
+`;
+  const random = seeded(4747);
+  for (let life = 0; life < 3; life++) {
+    const ended = await lab.start(program, { env: killing(random) }).ended;
+    expect(ended.said.filter(({ word }) => word === 'failed')).toEqual([]);
+  }
+  const { results } = await lab.run(program);
+  expect(results?.['results']).toEqual(Array.from({ length: 12 }, (_, n) => [`w-${n}`, 190 * n]));
+}, 120_000);

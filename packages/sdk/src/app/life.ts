@@ -254,6 +254,14 @@ export class Life {
       throw endedError(phase.why, call);
   }
 
+  /** In a run that had finished nobody is there to talk to. @throws CheckpointError ERR_CKPT_PHASE, and as assertNotEnded() */
+  assertTalking(call: string): void {
+    this.assertNotEnded(call);
+    if (!this.#startedFinished) return;
+    const why = 'the image that this start came from is the last of a finished run, in which no member is started';
+    throw new CheckpointError('ERR_CKPT_PHASE', `${call}: ${why}; look at \`finished\` of what start() returns`, { phase: 'request' });
+  }
+
   /** Calls at a wrong time are to be noticed. */
   #canLower(): boolean {
     return this.#stage === 'running' && (this.conductor.phase.at !== 'ended' || this.#startedFinished);

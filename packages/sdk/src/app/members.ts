@@ -40,6 +40,7 @@ import { MemberPlanner } from './member-plan.js';
 import type { MembersParts } from './members-contract.js';
 import { notDeclared, notStarted, unclaimed } from './members-refused.js';
 import { Rescaling } from './rescaling.js';
+import { WhoStays } from './who-stays.js';
 
 interface Declared {
   readonly startedWith: unknown;
@@ -56,6 +57,7 @@ export class Members {
   readonly #channels: ChannelTable;
   readonly #shared: SharedMemories;
   readonly #workerData = new WorkerDataTable();
+  readonly #whoStays = new WhoStays();
   readonly #recorded: RecordedMembers;
   readonly #rescaling: Rescaling;
   readonly #planner: MemberPlanner;
@@ -275,6 +277,7 @@ export class Members {
   end(why: EndOfSet): void {
     if (why === 'finished') this.#channels.end();
     this.set.end(why);
+    if (why !== 'fenced') this.#whoStays.watch(this.#parts.clock, () => this.set.roster.live(), this.#parts.set.log);
   }
 
   /** Invariant 8. */

@@ -40,7 +40,7 @@ export function makeMembers(opened: Opened, { background, keepAlive, conductor, 
     sections: selection.kind === 'image' ? selection.sections : new Map(),
     signals: Object.keys(resolved.signals),
     hooks: {
-      assertOpen: (call) => life().assertNotEnded(call),
+      assertOpen: (call) => life().assertTalking(call),
       task: () => life().tasks.current,
       whenGoingOn: (task, take) => conductor().gate.whenGoingOn(task, take),
       during: (work) => keepAlive.during(work),
