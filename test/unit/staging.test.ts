@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Staging } from '../../packages/sdk/src/checkpoint/staging.js';
+import { Staging } from '../../packages/sdk/src/base/staging.js';
 
 const filled = (length: number, value: number): ArrayBuffer => new Uint8Array(length).fill(value).buffer;
 

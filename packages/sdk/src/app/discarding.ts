@@ -4,8 +4,9 @@
  * Invariants
  * 1. Nothing of it is used any more once it is let go: the memory serves the next capture, and files are written on.
  */
+
+import type { Staging } from '../base/staging.js';
 import type { Shadows } from '../checkpoint/shadow.js';
-import type { Staging } from '../checkpoint/staging.js';
 import type { Uncopied } from '../checkpoint/uncopied.js';
 import type { FileTable } from '../files/table.js';
 import type { Events } from './events.js';

@@ -9,12 +9,12 @@
 import { packError } from '../base/error-transfer.js';
 import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
 import type { Place } from '../base/place.js';
+import { Staging } from '../base/staging.js';
 import { systemClock } from '../base/system-ports.js';
 import { captureMember } from '../checkpoint/capture.js';
 import { Handlers } from '../checkpoint/handlers.js';
 import { KeepAlive } from '../checkpoint/keep-alive.js';
 import { endedError } from '../checkpoint/refused-calls.js';
-import { Staging } from '../checkpoint/staging.js';
 import { ClassRegistry } from '../codec/classes.js';
 import type { BufferInput } from '../image/contract.js';
 import { MemberAgent } from '../members/agent.js';

@@ -6,6 +6,7 @@
  */
 import { isCheckpointError } from '../base/errors.js';
 import { callPlace } from '../base/place.js';
+import { Staging } from '../base/staging.js';
 import { Background, type BackgroundEvents, type HelperThread } from '../checkpoint/background.js';
 import { captureMember } from '../checkpoint/capture.js';
 import { Conductor, type ConductorParts } from '../checkpoint/conductor.js';
@@ -15,7 +16,6 @@ import { idleThread } from '../checkpoint/idle-thread.js';
 import { KeepAlive } from '../checkpoint/keep-alive.js';
 import type { CheckpointRequest } from '../checkpoint/request.js';
 import { Shadows } from '../checkpoint/shadow.js';
-import { Staging } from '../checkpoint/staging.js';
 import { type FoundRequest, SHARED } from '../checkpoint/thread-protocol.js';
 import type { LineageTip } from '../checkpoint/tip.js';
 import { ToldChanges } from '../checkpoint/told-changes.js';

@@ -7,6 +7,7 @@
  * 3. A failure names the provider and leaves the program's state as it was.
  */
 import { CheckpointError, inPhase, isCheckpointError, messageOf } from '../base/errors.js';
+import type { Staging } from '../base/staging.js';
 import type { ClassRegistry } from '../codec/classes.js';
 import { encodeMember } from '../codec/codec.js';
 import type { EncodedMember, FoundBuffer } from '../codec/contract.js';
@@ -19,7 +20,6 @@ import type { CapturedSection, Provider } from '../state/provider.js';
 import { assertFits } from '../state/versions.js';
 import { isStaged } from './incremental.js';
 import type { Shadows } from './shadow.js';
-import type { Staging } from './staging.js';
 import type { StagedBuffer, UncopiedBuffer } from './thread-protocol.js';
 import { isUncopied, type Uncopied } from './uncopied.js';
 

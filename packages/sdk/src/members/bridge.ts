@@ -17,6 +17,7 @@ import type { Duplex } from 'node:stream';
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { packError } from '../base/error-transfer.js';
 import { CheckpointError, messageOf } from '../base/errors.js';
+import { Staging } from '../base/staging.js';
 import type { ChannelMessage, ChannelRecord } from './channel.js';
 import { DeliveryReceiver, DeliverySender } from './delivery.js';
 import { encodeFrame, type Frame, FrameReader, packMessage, unpackMessage } from './frames.js';
@@ -43,6 +44,8 @@ export class Bridge {
   });
   readonly #sender: DeliverySender;
   readonly #receiver = new DeliveryReceiver();
+  /** What a member has captured comes here, until `recycle`: new memory each time would pile up until it is collected. */
+  readonly #staging = new Staging();
   readonly #ports = new Map<number, MessagePort>();
   #connections = 0;
 
@@ -115,6 +118,7 @@ export class Bridge {
       }
       case 'recycle':
         this.#receiver.drop();
+        this.#staging.reset();
         this.write({ type: 'control', message });
         return;
       default:
@@ -204,7 +208,7 @@ export class Bridge {
     kept: boolean,
     tell: (captured: CapturedMember, delivery: number) => void,
   ): void {
-    const captured = memberOf(outline);
+    const captured = memberOf(outline, kept ? new Staging() : this.#staging);
     tell(captured, delivery);
     this.#receiver.expect(delivery, bytesOf(captured), {
       kept,

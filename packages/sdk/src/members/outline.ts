@@ -6,7 +6,9 @@
  * 1. An outline holds all but the bytes: whoever has it knows the lengths of everything.
  * 2. Memory that the image brings back comes as the kind it was.
  */
+import type { Staging } from '../base/staging.js';
 import type { BufferInput, ImageParts } from '../image/contract.js';
+import { PAGE, roundUp } from '../image/format.js';
 import { allocating, makeBuffer } from '../image/reader.js';
 import type { CapturedSection } from '../state/provider.js';
 import type { CapturedMember, Welcome } from './protocol.js';
@@ -42,29 +44,13 @@ function outlined<T extends { readonly chunks: readonly Uint8Array[] }>({ chunks
 }
 
 /** The member as it will be once its memory is filled. That is shared memory, which threads hand each other without a copy. */
-export function memberOf({ sections, buffers, ...counts }: OutlinedMember): CapturedMember {
+export function memberOf({ sections, buffers, ...counts }: OutlinedMember, staging: Staging): CapturedMember {
   const lengths = [...sections, ...buffers].flatMap((record) => record.lengths);
-  const windows = windowsOf(lengths);
-  const filled = <T extends { readonly lengths: readonly number[] }>({ lengths: own, ...rest }: T) => {
-    return { ...rest, chunks: own.map(() => windows.next().value ?? new Uint8Array()) };
+  staging.reserve(lengths.reduce((sum, length) => sum + roundUp(length, PAGE), 0));
+  const withMemory = <T extends { readonly lengths: readonly number[] }>({ lengths: own, ...rest }: T) => {
+    return { ...rest, chunks: own.flatMap((length) => staging.windows(length)) };
   };
-  return { ...counts, sections: sections.map(filled), buffers: buffers.map(filled) };
-}
-
-/** Windows of these lengths, many on one memory. */
-function* windowsOf(lengths: readonly number[]): Generator<Uint8Array, undefined> {
-  for (let from = 0; from < lengths.length; ) {
-    let end = from;
-    let bytes = 0;
-    do bytes += lengths[end++] ?? 0;
-    while (end < lengths.length && bytes + (lengths[end] ?? 0) <= WINDOW_BYTES);
-    const memory = new SharedArrayBuffer(bytes);
-    for (let at = 0; from < end; from++) {
-      const length = lengths[from] ?? 0;
-      yield new Uint8Array(memory, at, length);
-      at += length;
-    }
-  }
+  return { ...counts, sections: sections.map(withMemory), buffers: buffers.map(withMemory) };
 }
 
 /** A welcome without the bytes of what the member starts from. */

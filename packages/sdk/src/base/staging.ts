@@ -1,5 +1,5 @@
 /**
- * Staging: memory that the writer owns, into which a capture copies bulk state.
+ * Staging: memory that the writer owns, into which a capture copies bulk state, or the state of a forked member comes.
  *
  * Invariants
  * 1. Segments are allocated once and kept: copying into warm pages is five to seven times faster than into fresh ones.
@@ -21,17 +21,27 @@ export class Staging {
 
   /** Copies `length` bytes of `memory` from `start` on; returns windows on the copy, in order. */
   copy(memory: ArrayBufferLike, start: number, length: number): Uint8Array[] {
+    const windows = this.windows(length);
+    let at = start;
+    for (const window of windows) {
+      window.set(new Uint8Array(memory, at, window.byteLength));
+      at += window.byteLength;
+    }
+    return windows;
+  }
+
+  /** Windows of `length` bytes together, to be filled: they hold anything. */
+  windows(length: number): Uint8Array[] {
     const windows: Uint8Array[] = [];
     for (let done = 0; done < length; ) {
       const window = this.#take(length - done);
-      window.set(new Uint8Array(memory, start + done, window.byteLength));
       windows.push(window);
       done += window.byteLength;
     }
     return windows;
   }
 
-  /** Makes room for `bytes` more in one go, so that the copies that follow allocate nothing. */
+  /** Makes room for `bytes` more in one go, whole pages for each copy, so that those that follow allocate nothing. */
   reserve(bytes: number): void {
     let free = 0;
     for (const segment of this.#segments) free += segment.memory.byteLength - segment.used;
