@@ -27,6 +27,14 @@ ckpt.channel('result', 'main').send({ x: s.x, sum: s.field.reduce((a, b) => a + 
 await ckpt.finish();
 `;
 
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 const RING = `
 const n = 4;
 const ckpt = await open({ dir: 'store', every: 5, openFiles: 'error' });
@@ -137,6 +145,48 @@ process.exit();
       third: { restored: true },
     });
     expect(said['died']?.['message']).toContain('its process exited with code 3');
+  });
+
+  it('a checkpoint that ends the program ends all of its members, and the next life goes on from it', async () => {
+    const lab = new Laboratory({
+      'w.mjs': `${JOIN}
+const s = ckpt.state('s', () => ({ step: 0 }));
+await ckpt.start();
+const said = ckpt.channel('said', 'main');
+said.send(process.pid);
+said.send(s.step);
+for (;;) {
+  await ckpt.safepoint(s.step);
+  s.step++;
+}
+`,
+    });
+    const program = `
+const ckpt = await open({ dir: 'store', signals: { SIGTERM: 'checkpoint-and-exit' } });
+const s = ckpt.state('s', () => ({ step: 0 }));
+ckpt.fork('kid', './w.mjs');
+ckpt.worker('thread', new URL('./w.mjs', import.meta.url));
+const { restarted } = await ckpt.start();
+const [kid, thread] = ['kid', 'thread'].map((name) => ckpt.channel('said', name));
+const pid = await kid.receive();
+await thread.receive();
+say('runs', { pid, restarted, step: s.step, steps: [await kid.receive(), await thread.receive()] });
+while (!restarted) {
+  await ckpt.safepoint(s.step);
+  s.step++;
+}
+process.exit();
+`;
+    const first = lab.start(program);
+    const { pid } = await first.hear('runs');
+    first.kill('SIGTERM');
+    expect((await first.ended).code).toBe(85);
+    // It ends by itself once it sees that its parent is gone, and that is not before its parent is.
+    await expect.poll(() => isThere(Number(pid)), { timeout: 10_000 }).toBe(false);
+    const { step, steps, restarted } = (await lab.run(program))['runs'] ?? {};
+    expect(restarted).toBe(true);
+    expect(Number(step)).toBeGreaterThan(0);
+    expect(steps).toEqual([step, step]);
   });
 
   it('a process that is forked while an image is being written is no untracked descriptor of that image', async () => {
