@@ -89,7 +89,7 @@ process.exit();
     expect(back['back']).toMatchObject({ restarted: true, steps: 0, one: { restarted: true, step: 1, got: [], whole: true, bytes: true } });
   }, 60_000);
 
-  it('F47: a member that is killed while it is sent makes that checkpoint fail by name; the program goes on, and so do its checkpoints', async () => {
+  it('F45: a member that is killed while it is sent makes that checkpoint fail by name; the program goes on, and so do its checkpoints', async () => {
     const lab = new Laboratory({ 'member.mjs': MEMBER });
     const said = await lab.run(`${PROGRAM}
 const [one, two] = [child('one', ${3 * BYTES}), child('two', 800)]; // the second is quick to capture: one sends still
@@ -126,7 +126,7 @@ process.exit();
     expect(back['back']).toMatchObject({ one: { step: 0, whole: true, bytes: true }, two: { step: 2, whole: true, bytes: true } });
   }, 60_000);
 
-  it('F47: a member that finishes or exits while it is sent sends all of it first; its last state follows', async () => {
+  it('a member that finishes or exits while it is sent sends all of it first; its last state follows', async () => {
     const lab = new Laboratory({ 'member.mjs': MEMBER });
     const said = await lab.run(`${PROGRAM}
 const [one, two] = [child('one'), child('two')];
@@ -158,7 +158,7 @@ process.exit();
     expect(back['back']).toMatchObject({ restarted: true, one: { restarted: true, step: 1, whole: true, bytes: true } });
   }, 60_000);
 
-  it('F47: a member that is killed while its last state is sent has not finished: done and the image that waits for it tell it', async () => {
+  it('F45: a member that is killed while its last state is sent has not finished: done and the image that waits for it tell it', async () => {
     const lab = new Laboratory({ 'member.mjs': MEMBER });
     const said = await lab.run(`${PROGRAM}
 const one = child('one');

@@ -87,6 +87,14 @@ it('a captured member comes as it was, and tells when all of it is there', async
   expect(Buffer.concat(bytesOf(there)).equals(Buffer.concat(bytesOf(captured)))).toBe(true);
 });
 
+it('the same memory serves the next capture once it is given back', () => {
+  const staging = new Staging();
+  const memories = (): Set<ArrayBufferLike> => new Set(bytesOf(memberOf(outlineOf(captured), staging)).map(({ buffer }) => buffer));
+  const first = memories();
+  staging.reset();
+  expect([...memories()].every((memory) => first.has(memory))).toBe(true);
+});
+
 it('what is written while a delivery is under way waits behind one piece at most', async () => {
   const { sender, receiver, stream, frames } = ends();
   const large = [new Uint8Array(new SharedArrayBuffer(40 * PIECE_BYTES)).fill(3)];
