@@ -77,7 +77,7 @@ export class Background {
 
   /** `done` is called exactly once, in a turn of the event loop or from within `waitSync`. */
   persist(job: PersistJob, done: (outcome: PersistOutcome) => void): void {
-    if (this.#state === 'stopped') {
+    if (this.#state !== 'running') {
       done({ ok: false, error: threadGone('it had ended before') });
       return;
     }
