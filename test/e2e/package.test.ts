@@ -2,6 +2,8 @@
  * The built package as programs get it: imported, required and started on the Node under test.
  */
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
@@ -29,6 +31,25 @@ describe('the built package', () => {
   it('the main entry has openCheckpointer', async () => {
     const program = `import('@ckpt/sdk').then((m) => console.log(typeof m.openCheckpointer));`;
     expect(await printed('-e', program)).toBe('function');
+  });
+
+  it('a member loads only what it needs: there may be hundreds of them', () => {
+    const dist = new URL('../../packages/sdk/dist/', import.meta.url);
+    const met = new Set<string>();
+    const packages = new Set<string>();
+    const follow = (file: string): void => {
+      if (met.has(file)) return;
+      met.add(file);
+      for (const [, from = ''] of readFileSync(new URL(file, dist), 'utf8').matchAll(
+        /^(?:import|\} from|export .* from)\s*(?:.*from )?"([^"]+)";$/gm,
+      )) {
+        if (from.startsWith('./')) follow(from.slice(2));
+        else if (!isBuiltin(from)) packages.add(from);
+      }
+    };
+    follow('member.js');
+    expect(met.size).toBeGreaterThan(3);
+    expect([...packages].sort()).toEqual(['@napi-rs/blake-hash', 'msgpackr', 'pure-rand/generator/xoroshiro128plus']);
   });
 
   it('the command ckpt can be started and explains itself', async () => {

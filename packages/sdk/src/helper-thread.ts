@@ -16,9 +16,17 @@ import type { Ports } from './base/ports.js';
 import { PromptFileSystem } from './base/prompt-file-system.js';
 import { loadPorts } from './base/system-ports.js';
 import { CompressionChoice } from './checkpoint/choose-compression.js';
-import { Incremental, isStaged } from './checkpoint/incremental.js';
+import { Incremental } from './checkpoint/incremental.js';
 import { isSmall, persist, pruneAfter } from './checkpoint/persist.js';
-import { type FromThread, LIFE_ENDED, type PersistJob, SHARED, type ThreadData, type ToThread } from './checkpoint/thread-protocol.js';
+import {
+  type FromThread,
+  isStaged,
+  LIFE_ENDED,
+  type PersistJob,
+  SHARED,
+  type ThreadData,
+  type ToThread,
+} from './checkpoint/thread-protocol.js';
 import { isUncopied, Wanting } from './checkpoint/uncopied.js';
 import { WarmMemory } from './checkpoint/warm-memory.js';
 import { Audit } from './files/audit.js';

@@ -12,10 +12,10 @@ import { unpackError } from '../base/error-transfer.js';
 import { CheckpointError, messageOf } from '../base/errors.js';
 import type { Clock } from '../base/ports.js';
 import type { ImageRef } from '../image/contract.js';
-import { isStaged } from './incremental.js';
 import {
   type FoundRequest,
   type FromThread,
+  isStaged,
   LIFE_ENDED,
   type PersistedImage,
   type PersistJob,

@@ -18,9 +18,8 @@ import { lengthOf } from '../image/writer.js';
 import type { CarriedSections } from '../state/carried.js';
 import type { CapturedSection, Provider } from '../state/provider.js';
 import { assertFits } from '../state/versions.js';
-import { isStaged } from './incremental.js';
 import type { Shadows } from './shadow.js';
-import type { StagedBuffer, UncopiedBuffer } from './thread-protocol.js';
+import { isStaged, type StagedBuffer, type UncopiedBuffer } from './thread-protocol.js';
 import { isUncopied, type Uncopied } from './uncopied.js';
 
 export interface Captured {

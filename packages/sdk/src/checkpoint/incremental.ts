@@ -16,7 +16,7 @@ import type { Lease, Store } from '../store/contract.js';
 import { quietly } from '../store/failure.js';
 import { BASE_LEASE } from '../store/leases.js';
 import { isZeroPage, ownPages } from './own-pages.js';
-import type { StagedBuffer } from './thread-protocol.js';
+import { isStaged, type StagedBuffer } from './thread-protocol.js';
 
 const LEAST_SHARE = 16;
 
@@ -124,10 +124,6 @@ export class Incremental {
       await quietly(() => lease.release());
     }
   }
-}
-
-export function isStaged(buffer: object): buffer is StagedBuffer {
-  return 'dirty' in buffer;
 }
 
 function planBuffer(staged: StagedBuffer, before: Known | undefined, usable: ReadonlySet<string>): Planned {

@@ -42,6 +42,10 @@ export interface StagedBuffer extends Omit<BufferInput, 'chunks'> {
   readonly memory: readonly ArrayBuffer[];
 }
 
+export function isStaged(buffer: object): buffer is StagedBuffer {
+  return 'dirty' in buffer;
+}
+
 /** A large buffer of which there is no copy: see uncopied.ts. */
 export interface UncopiedBuffer extends Omit<BufferInput, 'chunks'> {
   readonly length: number;
