@@ -77,6 +77,33 @@ await ckpt.close();
   });
 });
 
+it.each(kinds)('F47: a %s that is declared anew gets what was sent to its name since', async (kind) => {
+  const lab = new Laboratory({
+    'w.mjs': `${JOIN}
+await ckpt.start();
+const words = ckpt.channel('words', 'main');
+const word = await ckpt.safe(words.receive());
+if (word === 'die') process.exit(3);
+words.send('got ' + word);
+await ckpt.safe(words.receive());
+`,
+  });
+  const said = await lab.run(`
+const ckpt = await open({ dir: 'store' });
+const declared = () => ckpt.${kind}('m', new URL('./w.mjs', import.meta.url));
+const first = declared();
+await ckpt.start();
+const words = ckpt.channel('words', 'm');
+words.send('die');
+await first.done.catch(() => {});
+declared();
+words.send('after');
+say('heard', { answer: await words.receive() });
+process.exit();
+`);
+  expect(said).toMatchObject({ heard: { answer: 'got after' } });
+});
+
 it('members that still run after the program has finished are told of, and a run that had finished is nobody to talk to', async () => {
   const lab = new Laboratory({
     'w.mjs': `${JOIN}\nawait ckpt.start();\nfor await (const x of ckpt.channel('c', 'main')) if (x === 'end') break;\n`,

@@ -188,15 +188,21 @@ export class MemberAgent {
         this.#parts.nested(message);
         return;
       case 'connect':
-        this.#parts.channels().connect(message.key, message.port);
-        return;
+      case 'anew':
       case 'left-unsent':
-        this.#parts.channels().takeUnsent(message.from, readRecords(unpackMessage(message.unsent)));
+        this.#takeOfPeer(message);
         return;
       case 'ended':
         this.#ended = message.why;
         Atomics.store(this.#parts.shared, MEMBER_SHARED.ATTENTION, 1);
     }
+  }
+
+  #takeOfPeer(message: Extract<ToMember, { type: 'connect' | 'anew' | 'left-unsent' }>): void {
+    const channels = this.#parts.channels();
+    if (message.type === 'connect') channels.connect(message.key, message.port);
+    else if (message.type === 'anew') channels.disconnect(message.name);
+    else channels.takeUnsent(message.from, readRecords(unpackMessage(message.unsent)));
   }
 
   #stop(round: number): void {

@@ -70,6 +70,11 @@ export class ChannelTable {
     else end.connect(port);
   }
 
+  /** Whoever had this name is gone: what is sent to it now waits for the next. */
+  disconnect(peer: string): void {
+    for (const end of this.#ends.values()) if (end.peer === peer) end.disconnect();
+  }
+
   sent(): Counts {
     return [...this.#ends].map(([key, end]) => [key, end.sent]);
   }

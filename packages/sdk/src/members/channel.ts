@@ -8,7 +8,7 @@
  * 3. What cannot be posted yet (no peer, or the set stands) is a copy in the outbox, made when it was sent.
  * 4. Inbox and outbox together are all that is undelivered; a capture takes both.
  * 5. Messages are handed over a microtask after receive(), so that `safe(receive())` stands before it is handed one.
- * 6. Nobody waits for room at a peer that is gone: what is sent to it is received by nobody.
+ * 6. Nobody waits for room at a peer that is gone: what is sent to it is received by nobody, until another is declared under its name.
  */
 import { type MessagePort, receiveMessageOnPort, type Transferable } from 'node:worker_threads';
 import type { ChannelHooks } from './channel-hooks.js';
@@ -167,16 +167,8 @@ export class ChannelEnd implements Channel {
   }
 
   connect(port: MessagePort): void {
-    this.#pull(); // what one of that name has sent before it ended
-    this.#port?.close();
+    this.disconnect();
     this.#port = port;
-    this.#sent = 0;
-    this.#received = 0;
-    this.#taken = 0;
-    this.#takenHere = 0;
-    this.#messages = 0;
-    this.#peerGone = false;
-    this.#requests.connected();
     port.on('close', () => {
       if (this.#port !== port) return;
       this.#peerGone = true;
@@ -185,6 +177,15 @@ export class ChannelEnd implements Channel {
     port.on('message', (message: ChannelMessage) => this.#arrived(message));
     port.unref();
     this.#flush();
+  }
+
+  /** What is sent from now on waits for a connection. */
+  disconnect(): void {
+    this.#pull(); // what one of that name has sent before it ended
+    this.close();
+    this.#sent = this.#received = this.#messages = this.#taken = this.#takenHere = 0;
+    this.#peerGone = false;
+    this.#requests.disconnected();
   }
 
   /** What the peer had not sent when it left: behind all that it has. */

@@ -140,6 +140,8 @@ export type ToMember =
   /** It was not. */
   | { readonly type: 'not-committed'; readonly error: ErrorRecord }
   | { readonly type: 'connect'; readonly key: string; readonly port: MessagePort }
+  /** A member of this name was declared: what is sent to that name from now on is for it. */
+  | { readonly type: 'anew'; readonly name: string }
   /** What a member that has left could not send to this one: a packed record of the channel, as that member had it. */
   | { readonly type: 'left-unsent'; readonly from: string; readonly unsent: Uint8Array }
   /** The capture of a checkpoint that this member asked for is over; then, how the checkpoint ended. */

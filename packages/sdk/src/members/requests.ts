@@ -136,8 +136,8 @@ export class Requests {
     this.flush();
   }
 
-  /** A new peer, or the same after a restart (invariant 1). */
-  connected(): void {
+  /** The next peer, or the same after a restart, is asked again (invariant 1). */
+  disconnected(): void {
     for (const asked of this.#asked.values()) asked.posted = false;
   }
 

@@ -45,6 +45,8 @@ export class MemberSet {
   declare(name: string, entry: MemberEntry, declaration?: Declaration): MemberHandle {
     const participant = this.roster.declare(name, entry, declaration);
     this.connections.forget(name);
+    this.#parts.channels().disconnect(name);
+    for (const other of this.roster.live()) other.post({ type: 'anew', name });
     return participant;
   }
 
