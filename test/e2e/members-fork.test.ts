@@ -158,6 +158,7 @@ said.send(s.step);
 for (;;) {
   await ckpt.safepoint(s.step);
   s.step++;
+  await new Promise((resolve) => setTimeout(resolve, 1));
 }
 `,
     });
@@ -174,6 +175,7 @@ say('runs', { pid, restarted, step: s.step, steps: [await kid.receive(), await t
 while (!restarted) {
   await ckpt.safepoint(s.step);
   s.step++;
+  await new Promise((resolve) => setTimeout(resolve, 1));
 }
 process.exit();
 `;
