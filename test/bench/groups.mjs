@@ -6,11 +6,11 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { codec } from './codec-groups.mjs';
 import { compression } from './compression-groups.mjs';
-import { growth } from './growth-groups.mjs';
+import { withChanges, withProviders, withSize } from './growth-groups.mjs';
 import { beyondBudget, coldRestore, generations, loop, manyImages, restartedSteps } from './large-groups.mjs';
 import { row, samplesOf, under } from './lines.mjs';
 import { spread } from './measure.mjs';
-import { members } from './members-groups.mjs';
+import { members, withMembers } from './members-groups.mjs';
 import { SIZES, state } from './state-groups.mjs';
 
 /** @import { Bench, Row } from './lines.mjs' */
@@ -111,7 +111,10 @@ export const GROUPS = [
   { name: 'many', run: manyImages },
   { name: 'beyond', run: beyondBudget },
   { name: 'members', run: members },
-  { name: 'growth', run: growth },
+  { name: 'growth-size', run: withSize },
+  { name: 'growth-providers', run: withProviders },
+  { name: 'growth-changes', run: withChanges },
+  { name: 'growth-members', run: withMembers },
 ];
 
 /** The groups whose name is, or begins with, one of these; all of them when none is given. @param {readonly string[]} wanted */

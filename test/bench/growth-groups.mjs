@@ -1,8 +1,7 @@
-/** How the figures grow: with the size of the state, with the number of providers, with the share of it that changed, with the number of members. */
+/** How the figures grow: with the size of the state, with the number of providers, with the share of it that changed. */
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { GiB, MiB, repeat, row, samplesOf, under } from './lines.mjs';
-import { withMembers } from './members-groups.mjs';
 
 /** @import { Bench, Row } from './lines.mjs' */
 
@@ -14,12 +13,7 @@ const SHARES = [0, 0.001, 0.01, 0.1, 0.3, 0.6, 1];
 const DIRTY_BYTES = 256 * MiB;
 
 /** @param {Bench} bench @returns {Promise<Row[]>} */
-export async function growth(bench) {
-  return [...(await withSize(bench)), ...(await withProviders(bench)), ...(await withChanges(bench)), ...(await withMembers(bench))];
-}
-
-/** @param {Bench} bench @returns {Promise<Row[]>} */
-async function withSize({ start, runs, folder }) {
+export async function withSize({ start, runs, folder }) {
   /** @type {Row[]} */
   const rows = [];
   for (const bytes of SIZES) {
@@ -37,7 +31,7 @@ async function withSize({ start, runs, folder }) {
 }
 
 /** @param {Bench} bench @returns {Promise<Row[]>} */
-async function withProviders({ start, runs, folder }) {
+export async function withProviders({ start, runs, folder }) {
   /** @type {Row[]} */
   const rows = [];
   for (const providers of PROVIDERS) {
@@ -63,7 +57,7 @@ function four(group, name, x, samples) {
 }
 
 /** @param {Bench} bench @returns {Promise<Row[]>} */
-async function withChanges({ start, runs, folder }) {
+export async function withChanges({ start, runs, folder }) {
   const group = 'growth-changes';
   const copy = samplesOf(await start('copy', [DIRTY_BYTES, runs]), 'copyMs');
   /** @type {Row[]} */

@@ -16,9 +16,11 @@ const ckpt = await openCheckpointer({
 });
 const program = new URL('./member.mjs', import.meta.url);
 const share = bytes / members;
+/** So that all of them together leave the cores some time. */
+const pollMs = Math.ceil(members / 10);
 const handles = Array.from({ length: members }, (_, at) => {
-  if (kind === 'process') return ckpt.fork(`m${at}`, program, [String(share)]);
-  return ckpt.worker(`m${at}`, program, { workerData: [share] });
+  if (kind === 'process') return ckpt.fork(`m${at}`, program, [share, pollMs].map(String));
+  return ckpt.worker(`m${at}`, program, { workerData: [share, pollMs] });
 });
 const startMs = await timedAsync(() => ckpt.start());
 const channels = handles.map(({ name }) => ckpt.channel('touch', name));
