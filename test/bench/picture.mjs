@@ -6,8 +6,8 @@
 const TITLES = {
   'growth-size': { title: 'One array, all of it changed', x: 'size of the state, MiB' },
   'growth-providers': { title: '64 MiB of state in so many providers, all of it changed', x: 'providers' },
-  'growth-workers': { title: 'Worker threads that poll every millisecond', x: 'worker threads' },
-  'growth-processes': { title: 'Forked processes that poll every millisecond', x: 'forked processes' },
+  'growth-workers': { title: 'Worker threads', x: 'worker threads' },
+  'growth-processes': { title: 'Forked processes', x: 'forked processes' },
   'growth-changes': { title: 'Freeze of 256 MiB', x: 'pages changed at random, %' },
 };
 const COLOURS = ['#0b6e99', '#b3541e', '#4f7a28', '#7d3c98', '#555555'];
@@ -72,6 +72,7 @@ function draw(texts, curves) {
   const frame = [text(LEFT, 22, texts.title, 'start', 15), text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, texts.x, 'middle')];
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`,
+    `<title>${texts.title}</title>`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
     ...frame,
     ...lines,
