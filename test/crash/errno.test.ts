@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished, type TestCon
 import type { TracedOperation } from '../faults/traced-operations.js';
 import { CommandedProgram, type Outcome } from '../fixtures/commanded-program.js';
 import { CounterPlace, undisturbedOutput } from '../fixtures/counter-program.js';
+import { Laboratory } from '../fixtures/sdk-program.js';
 import { inspectStore, storeLeftovers } from '../fixtures/store-audit.js';
 import { needRoot, needTool } from '../fixtures/tools.js';
 
@@ -231,6 +232,25 @@ describe('a program that is checkpointed', () => {
     execFileSync('prlimit', ['--pid', String(program.pid), '--as=unlimited:']);
     const after = await goodCheckpoint(program);
     expect(after.generation).toBeGreaterThan(before.generation);
+  });
+
+  it('F13: that has no memory for the copies which its first capture will want starts all the same', async (context) => {
+    needTool(context, 'prlimit');
+    const said = await new Laboratory().run(`
+import { execFileSync } from 'node:child_process';
+const warnings = [];
+const ckpt = await open({ dir: 'store', logger: { warn: (line) => warnings.push(String(line)), error() {} } });
+ckpt.state('s', () => ({ field: new Float64Array(2 ** 25) }));
+const inUse = 1024 * Number(/VmSize:\\s+(\\d+)/.exec(fs.readFileSync('/proc/self/status', 'utf8'))[1]);
+execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + (inUse + 2 ** 26) + ':']);
+await ckpt.start();
+await new Promise((resolve) => setTimeout(resolve, 500));
+execFileSync('prlimit', ['--pid', String(process.pid), '--as=unlimited:']);
+const { image } = await ckpt.checkpoint();
+say('end', { warnings, generation: image.generation });
+await ckpt.close();
+`);
+    expect(said['end']).toMatchObject({ warnings: [], generation: 1 });
   });
 
   it('F13: that dies of a full heap in the capture leaves the image before', async () => {

@@ -58,6 +58,18 @@ describe('the large buffers of a state', () => {
     expect(called).toBe(0);
   });
 
+  it.each([
+    ['an object of many keys', () => Object.fromEntries(Array.from({ length: 400_000 }, (_, key) => [`k${key}`, key]))],
+    ['lists of lists', () => Array.from({ length: 3_000 }, () => Array.from({ length: 3_000 }, () => 0))],
+    ['an array of holes', () => new Array(2 ** 32 - 1)],
+    ['a Map of many', () => new Map(Array.from({ length: 400_000 }, (_, key) => [key, {}]))],
+  ])('are not looked for in all of %s', (_, make) => {
+    const state = make();
+    const field = new Uint8Array(MiB);
+    expect(foreseeState([{ field }, state], 2 ** 30)).toEqual([MiB]);
+    expect(foreseeState([state], 2 ** 30)).toEqual([]);
+  });
+
   it('are known from the image after a restart, those of other members aside', () => {
     const buffer = (member: string, length: number) => ({ member, kind: 'ArrayBuffer' as const, length, extents: [] });
     expect(foreseeImage({ buffers: [buffer('main', MiB), buffer('m1', 2 * MiB), buffer('main', 10)] }, 'main', 2 ** 30)).toEqual([MiB]);

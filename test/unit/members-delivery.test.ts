@@ -77,12 +77,26 @@ const captured: CapturedMember = {
   dirtyBytes: 4,
 };
 
-it('a captured member comes as it was, and tells when all of it is there', async () => {
+it('a captured member comes as it was, not before it is to, and tells when all of it is there', async () => {
   const { sender, receiver } = ends();
   const outline = structuredClone(outlineOf(captured));
   const there = memberOf(outline, new Staging());
   const delivery = sender.send(bytesOf(captured), false);
-  await new Promise<void>((filled) => receiver.expect(delivery, bytesOf(there), { kept: false, filled }));
+  let before = true;
+  const filled = new Promise<void>((resolve) =>
+    receiver.expect(delivery, bytesOf(there), {
+      kept: false,
+      filled: () => {
+        expect(before).toBe(false);
+        resolve();
+      },
+    }),
+  );
+  await new Promise<void>((resolve) => sender.whenIdle(resolve));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  before = false;
+  sender.begin();
+  await filled;
   expect(there).toMatchObject({ stateBytes: 5, dirtyBytes: 4, sections: [{ encoding: 'graph-1', buffers: [0] }] });
   expect(Buffer.concat(bytesOf(there)).equals(Buffer.concat(bytesOf(captured)))).toBe(true);
 });
@@ -129,10 +143,12 @@ it('a delivery that is dropped, or that another takes the place of, is not gone 
   const kept = begin(0, true);
   void begin(1, false);
   const last = begin(2, false);
+  sender.begin();
   await Promise.all([kept, last, new Promise<void>((resolve) => sender.whenIdle(resolve))]);
   expect(told).toEqual([0, 2]);
   expect(targets[1]?.[0]?.includes(2)).toBe(false);
   void begin(1, false);
+  sender.begin();
   sender.drop();
   receiver.drop();
   await new Promise<void>((resolve) => sender.whenIdle(resolve));

@@ -17,7 +17,7 @@ const ckpt = await openCheckpointer({
 const program = new URL('./member.mjs', import.meta.url);
 const share = bytes / members;
 /** So that all of them together leave the cores some time. */
-const pollMs = Math.ceil(members / 10);
+const pollMs = Math.ceil(members / 100);
 const handles = Array.from({ length: members }, (_, at) => {
   if (kind === 'process') return ckpt.fork(`m${at}`, program, [share, pollMs].map(String));
   return ckpt.worker(`m${at}`, program, { workerData: [share, pollMs] });

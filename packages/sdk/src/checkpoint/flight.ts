@@ -5,14 +5,14 @@
  * 1. The program stands from the first atCheckpoint handler to the end of the atResume handlers; with `exit` until
  *    the commit, without atResume, unless the checkpoint fails.
  * 2. atResume handlers run exactly once, after a failure too: whatever atCheckpoint undid is redone. Their own failure is
- *    told by event and does not touch the image; after a failed checkpoint it is told together with that failure.
+ *    told by event and does not touch the image; after a failed checkpoint it is told together with that failure (resuming.ts).
  * 3. An image is acknowledged only by the answer of `persist`; only then do `committed` and the requests hear of it.
  * 4. The gate is opened before anybody is told that the program goes on.
  * 5. What there is no copy of is written before the program goes on; how the job ended is dealt with after that.
  * 6. What members have captured may come while everybody goes on; nothing is written before it is all here. With memory of
  *    which there is no copy everybody stands until then, and the program is captured anew: the event loop has turned.
  */
-import { CheckpointError, isCheckpointError, messageOf } from '../base/errors.js';
+import { type CheckpointError, isCheckpointError } from '../base/errors.js';
 import { newId } from '../base/ids.js';
 import type { Clock } from '../base/ports.js';
 import type { ImageHead } from '../image/contract.js';
@@ -24,6 +24,7 @@ import type { HandlerContext, Handlers } from './handlers.js';
 import type { KeepAlive } from './keep-alive.js';
 import { Landing } from './landing.js';
 import type { CheckpointResult, RequestReason } from './request.js';
+import { asCheckpointError, bothFailures, Resuming } from './resuming.js';
 import type { PersistJob } from './thread-protocol.js';
 import type { LineageTip } from './tip.js';
 
@@ -96,7 +97,7 @@ export class Flight {
   readonly #names: readonly string[];
   readonly #reservations: readonly string[];
   #over = false;
-  #resumed = false;
+  readonly #resuming: Resuming;
   /** Of a capture that was handed over before the program goes on. */
   #early: Landing | undefined;
 
@@ -108,6 +109,7 @@ export class Flight {
     this.#names = batch.names;
     this.#reservations = batch.reservations;
     this.#facts = { reason: batch.reason, name: batch.names[0], image: undefined };
+    this.#resuming = new Resuming(parts, this.#facts);
     this.#stoppedAt = parts.clock.monotonic();
     this.#quiesceMs = this.#stoppedAt - batch.since;
     parts.events.quiesced({ reason: batch.reason, quiesceMs: this.#quiesceMs });
@@ -125,10 +127,10 @@ export class Flight {
       const preparing = this.#parts.prepare(this.#facts);
       if (preparing !== undefined) await keepAlive.during(preparing);
       const taken = this.#handOver(await this.#captureWhole());
-      if (!this.#exit) this.#resumeFailed(await this.#resume());
+      if (!this.#exit) this.#resumeFailed(await this.#resuming.run());
       this.#goOn(taken);
     } catch (error) {
-      this.#failed(error, await this.#resume());
+      this.#failed(error, await this.#resuming.run());
     }
   }
 
@@ -137,10 +139,10 @@ export class Flight {
     try {
       handlers.runSync('atCheckpoint', this.#facts);
       const taken = this.#handOver(this.#capture());
-      if (!this.#exit) this.#resumeFailed(this.#resumeSync());
+      if (!this.#exit) this.#resumeFailed(this.#resuming.runSync());
       this.#goOn(taken);
     } catch (error) {
-      this.#failed(error, this.#resumeSync());
+      this.#failed(error, this.#resuming.runSync());
     }
   }
 
@@ -187,10 +189,13 @@ export class Flight {
     if (this.#early !== undefined) this.#land(this.#early, taken, freezeMs);
     else if (delivered === undefined) this.#land(this.#persist(taken), taken, freezeMs);
     else
-      void this.#parts.keepAlive.during(delivered).then(
-        () => this.#land(this.#persist(taken), taken, freezeMs),
-        (error: unknown) => this.#notCommitted(asCheckpointError(error)),
-      );
+      void this.#parts.keepAlive
+        .during(delivered)
+        .then(() => this.#persist(taken))
+        .then(
+          (landing) => this.#land(landing, taken, freezeMs),
+          (error: unknown) => this.#notCommitted(asCheckpointError(error)),
+        );
   }
 
   #land(landing: Landing, { head, captured, captureMs }: Taken, freezeMs: number): void {
@@ -252,7 +257,7 @@ export class Flight {
       return;
     }
     // The program stood for the commit; it goes on after all.
-    void this.#resume().then((resumeError) => this.#failed(error, resumeError));
+    void this.#resuming.run().then((resumeError) => this.#failed(error, resumeError));
   }
 
   #failed(thrown: unknown, resumeError?: CheckpointError): void {
@@ -267,37 +272,7 @@ export class Flight {
     this.#landmarks.over();
   }
 
-  async #resume(): Promise<CheckpointError | undefined> {
-    if (this.#resumed) return undefined;
-    this.#resumed = true;
-    const { handlers, keepAlive } = this.#parts;
-    return await keepAlive.during(handlers.run('atResume', this.#facts)).then(() => undefined, asCheckpointError);
-  }
-
-  #resumeSync(): CheckpointError | undefined {
-    if (this.#resumed) return undefined;
-    this.#resumed = true;
-    try {
-      this.#parts.handlers.runSync('atResume', this.#facts);
-    } catch (error) {
-      return asCheckpointError(error);
-    }
-    return undefined;
-  }
-
   #resumeFailed(error: CheckpointError | undefined): void {
     if (error !== undefined) this.#parts.events.failed({ reason: this.#facts.reason, name: this.#facts.name, error });
   }
-}
-
-function asCheckpointError(error: unknown): CheckpointError {
-  return isCheckpointError(error) ? error : new CheckpointError('ERR_CKPT_IO', `checkpoint: ${messageOf(error)}`, { cause: error });
-}
-
-/** One failed checkpoint is one error, with the code of what made it fail. */
-function bothFailures(error: CheckpointError, resumeError: CheckpointError | undefined): CheckpointError {
-  if (resumeError === undefined) return error;
-  const message = `${error.message}; and when the program went on, ${resumeError.message}`;
-  const phase = error.phase === undefined ? {} : { phase: error.phase };
-  return new CheckpointError(error.code, message, { ...error.context, ...phase, cause: new AggregateError([error, resumeError], message) });
 }

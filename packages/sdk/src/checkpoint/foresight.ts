@@ -16,19 +16,21 @@ const MOST_LOOKS = 10_000;
 const MOST_DEPTH = 4;
 
 /** @param values what providers hold @returns bytes of each buffer */
-export function foreseeState(values: Iterable<unknown>, budget: number): number[] {
+export function foreseeState(values: readonly unknown[], budget: number): number[] {
   const seen = new Set<object>();
   const lengths: number[] = [];
-  let level: unknown[] = [...values];
-  for (let depth = 0; depth < MOST_DEPTH && seen.size < MOST_LOOKS; depth++) {
-    const next: unknown[] = [];
-    for (const value of level) {
-      if (typeof value !== 'object' || value === null || seen.size >= MOST_LOOKS) continue;
+  let looks = MOST_LOOKS;
+  let level: Iterable<unknown>[] = [values];
+  for (let depth = 0; depth < MOST_DEPTH; depth++) {
+    const next: Iterable<unknown>[] = [];
+    for (const value of chained(level)) {
+      if (--looks < 0) return fitting(lengths, budget);
+      if (typeof value !== 'object' || value === null) continue;
       const memory = ArrayBuffer.isView(value) ? value.buffer : value;
       if (seen.has(memory)) continue;
       seen.add(memory);
       if (types.isAnyArrayBuffer(memory)) lengths.push(memory.byteLength);
-      else next.push(...partsOf(memory));
+      else if (!types.isProxy(memory)) next.push(partsOf(memory));
     }
     level = next;
   }
@@ -41,12 +43,19 @@ export function foreseeImage({ buffers }: Pick<Manifest, 'buffers'>, member: str
   return fitting(lengths, budget);
 }
 
-/** Invariant 2: own data, never by a getter. */
-function partsOf(value: object): unknown[] {
-  if (types.isProxy(value)) return [];
-  if (types.isMap(value)) return [...Map.prototype.values.call(value)].slice(0, MOST_LOOKS);
-  if (Array.isArray(value) && value.length > MOST_LOOKS) return [];
-  return Object.values(Object.getOwnPropertyDescriptors(value)).map((property): unknown => property.value);
+function* chained(lists: readonly Iterable<unknown>[]): Generator<unknown> {
+  for (const list of lists) yield* list;
+}
+
+/** Invariant 2: own data, never by a getter; one after the other, because there may be millions. */
+function* partsOf(value: object): Generator<unknown> {
+  if (types.isMap(value)) yield* Map.prototype.values.call(value);
+  else if (Array.isArray(value)) for (let index = 0; index < value.length; index++) yield dataOf(value, String(index));
+  else for (const key of Object.keys(value)) yield dataOf(value, key);
+}
+
+function dataOf(owner: object, key: string): unknown {
+  return Object.getOwnPropertyDescriptor(owner, key)?.value;
 }
 
 function fitting(lengths: readonly number[], budget: number): number[] {

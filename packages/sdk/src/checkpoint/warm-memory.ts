@@ -5,6 +5,7 @@
  * Invariants
  * 1. Only what was touched from beginning to end is handed out.
  * 2. Whatever else the thread has to do comes first: it turns to it after each slice, and gives up once there is a job.
+ * 3. Without memory for it there is none: whether that is an error, the capture finds out.
  */
 
 /** One typed array spans at most 4 GiB on some versions of Node. */
@@ -22,13 +23,22 @@ export function newWindows(length: number): ArrayBuffer[] {
   return memory;
 }
 
+function windowsIfAny(length: number): ArrayBuffer[] | undefined {
+  try {
+    return newWindows(length);
+  } catch {
+    return undefined;
+  }
+}
+
 export class WarmMemory {
   #stopped = false;
 
   /** Of each length in turn. */
   async make(lengths: readonly number[], ready: (memory: ArrayBuffer[]) => void): Promise<void> {
     for (const length of lengths) {
-      const windows = newWindows(length);
+      const windows = windowsIfAny(length);
+      if (windows === undefined) return;
       for (const window of windows) await this.#touch(window);
       if (this.#stopped) return;
       ready(windows);

@@ -59,10 +59,13 @@ export function isInherited({ flags }: Pick<Descriptor, 'flags'>): boolean {
  */
 export function openNumbers(): number[] | undefined {
   const numbers = listedNumbers();
-  if (numbers === undefined) return undefined;
-  const lowest = openSync(devNull, 'r');
-  closeSync(lowest);
-  return numbers.filter((number) => number !== lowest);
+  try {
+    const lowest = openSync(devNull, 'r');
+    closeSync(lowest);
+    return numbers?.filter((number) => number !== lowest);
+  } catch {
+    return undefined; // another thread took the last one
+  }
 }
 
 function listedNumbers(): number[] | undefined {

@@ -9,7 +9,7 @@
  * 4. What arrives raises the flag that safepoints poll, and wakes whoever waits without a turn of the event loop.
  * 5. Of state that a message holds, only an outline goes with it: the bytes follow in pieces, between which everything else goes
  *    on. `captured` and `finished` are handed on at once, `delivered` when the bytes are there; the welcome only then.
- * 6. What a member has captured is sent until `recycle` goes by, from which on nobody wants it; what it has finished with is sent
+ * 6. What a member has captured is sent from `deliver` until `recycle` goes by, from which on nobody wants it; what it has finished with is sent
  *    to the end, before the stream ends.
  */
 
@@ -151,6 +151,10 @@ export class Bridge {
         this.#takeWelcome(frame);
         return;
       case 'control':
+        if (frame.message.type === 'deliver') {
+          this.#sender.begin();
+          return;
+        }
         if (frame.message.type === 'recycle') this.#sender.drop();
         this.#parts.arrived?.(frame.message);
         port.postMessage(frame.message);

@@ -25,6 +25,7 @@ interface Sending {
 export class DeliverySender {
   readonly #stream: Writable;
   #queue: Sending[] = [];
+  #held: Sending | undefined;
   #sending = false;
   #sent = 0;
   #whenIdle: (() => void)[] = [];
@@ -34,20 +35,36 @@ export class DeliverySender {
   }
 
   /**
-   * Sends in the background. A delivery that is not kept takes the place of one before: that is not wanted any more.
+   * Sends in the background; what is not kept, from `begin` on. A delivery that is not kept takes the place of one before: that is
+   * not wanted any more.
    * @returns its number, to be told in the frame that is written at once
    */
   send(windows: readonly Uint8Array[], kept: boolean): number {
     if (!kept) this.drop();
     const number = ++this.#sent;
-    this.#queue.push({ number, windows: windows.filter(({ length }) => length > 0), kept, window: 0, offset: 0 });
+    const sending = { number, windows: windows.filter(({ length }) => length > 0), kept, window: 0, offset: 0 };
+    if (kept) {
+      this.#queue.push(sending);
+      this.#wake();
+    } else this.#held = sending;
+    return number;
+  }
+
+  /** What was held goes on its way. */
+  begin(): void {
+    if (this.#held !== undefined) this.#queue.push(this.#held);
+    this.#held = undefined;
+    this.#wake();
+  }
+
+  #wake(): void {
     if (!this.#sending) setImmediate(() => this.#next());
     this.#sending = true;
-    return number;
   }
 
   /** Nobody waits any more for what is not kept. */
   drop(): void {
+    this.#held = undefined;
     this.#queue = this.#queue.filter(({ kept }) => kept);
   }
 

@@ -3,7 +3,8 @@
  *
  * Invariants
  * 1. Nobody captures before everybody has everything its peers have sent, and has run its handlers.
- * 2. Each order is answered by everybody within `answerMs`, or the round fails; with `exclude` it goes on without those that
+ * 2. No process sends what it has captured before everybody has: it would keep the others from it.
+ * 3. Each order is answered by everybody within `answerMs`, or the round fails; with `exclude` it goes on without those that
  *    fail, die or do not answer.
  */
 import { within } from '../base/deadline.js';
@@ -38,6 +39,7 @@ export async function prepareAndCapture(round: Round, parts: OrderParts): Promis
   while (!channels().drain(expect.get(PROGRAM) ?? [])) await new Promise((resolve) => setImmediate(resolve));
   round.at = 'capturing';
   await order(round, live, parts, () => ({ type: 'capture', round: number }));
+  for (const participant of live) if (participant.entry.kind === 'process') participant.post({ type: 'deliver' });
   round.at = 'taken';
 }
 

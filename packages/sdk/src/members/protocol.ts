@@ -133,6 +133,8 @@ export type ToMember =
       readonly name: string | undefined;
     }
   | { readonly type: 'capture'; readonly round: number }
+  /** To a process: everybody has captured, and the bytes may come. */
+  | { readonly type: 'deliver' }
   | { readonly type: 'resume'; readonly round: number }
   | { readonly type: 'recycle' }
   /** The image of the last capture was acknowledged. */

@@ -26,6 +26,7 @@ export class MemberSet {
   readonly roster: Roster;
   readonly rounds: Rounds;
   readonly connections: Connections;
+  readonly #declared = new Set<string>();
   #ended: EndOfSet | undefined;
 
   constructor(parts: MemberSetParts) {
@@ -44,10 +45,16 @@ export class MemberSet {
   /** @throws CheckpointError ERR_CKPT_EXISTS */
   declare(name: string, entry: MemberEntry, declaration?: Declaration): MemberHandle {
     const participant = this.roster.declare(name, entry, declaration);
+    if (this.#declared.has(name)) this.#disconnect(name);
+    this.#declared.add(name);
+    return participant;
+  }
+
+  /** What is sent to the name from now on is for the new one. */
+  #disconnect(name: string): void {
     this.connections.forget(name);
     this.#parts.channels().disconnect(name);
     for (const other of this.roster.live()) other.post({ type: 'anew', name });
-    return participant;
   }
 
   /** Whether a forked member still sends what it has captured. */
