@@ -242,7 +242,7 @@ const warnings = [];
 const ckpt = await open({ dir: 'store', logger: { warn: (line) => warnings.push(String(line)), error() {} } });
 ckpt.state('s', () => ({ field: new Float64Array(2 ** 25) }));
 const inUse = 1024 * Number(/VmSize:\\s+(\\d+)/.exec(fs.readFileSync('/proc/self/status', 'utf8'))[1]);
-execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + (inUse + 2 ** 26) + ':']);
+execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + (inUse + 2 ** 27) + ':']);
 await ckpt.start();
 await new Promise((resolve) => setTimeout(resolve, 500));
 execFileSync('prlimit', ['--pid', String(process.pid), '--as=unlimited:']);
