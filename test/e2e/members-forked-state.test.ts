@@ -150,7 +150,8 @@ const { listImages } = await import('@ckpt/sdk/images');
 say('members', { images: (await listImages('store')).length });
 child('one');
 const { restarted } = await ckpt.start();
-await ckpt.safe(ckpt.member('one').done);
+await ckpt.safe(ckpt.member('one').done); // it had finished: this does not wait for what it does now
+while (!fs.existsSync('finished.json') || fs.readFileSync('finished.json').length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
 say('back', { restarted, one: JSON.parse(fs.readFileSync('finished.json', 'utf8')) });
 process.exit();
 `);
